@@ -1,0 +1,1 @@
+"""Quality measures and the composed scenes they are taken on."""

@@ -1,0 +1,1 @@
+"""The command line in bulk: images in, collection out."""
