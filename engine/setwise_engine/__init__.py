@@ -1,0 +1,1 @@
+"""The engine: images to feature sets, exact matching, collections on disk and search over them."""
