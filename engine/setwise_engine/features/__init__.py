@@ -1,0 +1,18 @@
+"""From image files to tokens: decoding, and networks behind one small interface."""
+
+from setwise_engine.features._decode import DecodeLimits, PreparedImage, prepare_image
+from setwise_engine.features._extractor import Extractor, ModelInfo, Request
+from setwise_engine.features._registry import DEFAULT_MODEL, load_extractor, model_names, register
+
+__all__ = [
+    "DEFAULT_MODEL",
+    "DecodeLimits",
+    "Extractor",
+    "ModelInfo",
+    "PreparedImage",
+    "Request",
+    "load_extractor",
+    "model_names",
+    "prepare_image",
+    "register",
+]
