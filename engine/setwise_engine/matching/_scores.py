@@ -1,0 +1,118 @@
+"""Every score of two sets, defined."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from setwise_engine.errors import InvalidInput
+from setwise_engine.matching._exact import exact_dot, square
+from setwise_engine.matching._types import Floats, Half, Indices, Kernel
+from setwise_engine.matching.reference import affinity, optimal_pairs
+
+__all__ = ["containment", "matched_sum", "maxsim", "pair_cosines", "pooled", "score"]
+
+
+def matched_sum(q: Half, x: Half, rows: Indices, columns: Indices) -> float:
+    """L of a matching: the sum of the inner products of its pairs, rounded once.
+
+    q: (n, d) float16; x: (m, d) float16; rows, columns: (p,). Tied optimal matchings give the same bits, and so does
+    any order of the tokens.
+    """
+    return exact_dot(q[rows], x[columns])
+
+
+def score(matched_sum: float, *, q_square: float, x_square: float, kernel: Kernel, sigma: float) -> float:
+    """One reading of a matched sum L (Wald et al. 2024, section 3).
+
+    q_square, x_square: squared Frobenius norms of the sets. sigma: width of the RBF kernel, not negative; 0 means the
+    limit, which is 1 for equal sets and 0 for all others. Never falls when L grows, so that a bound of L bounds the
+    score. A cosine with a zero set is 0. Raises InvalidInput for Kernel.CONTAINMENT, which reads a matching of its own.
+    """
+    if kernel is Kernel.COSINE:
+        return _cosine(matched_sum, q_square, x_square)
+    if kernel is Kernel.INNER_PRODUCT:
+        return matched_sum
+    if kernel is Kernel.RBF:
+        return _rbf(matched_sum, q_square, x_square, sigma)
+    raise InvalidInput(
+        f"kernel {kernel!s} does not read the matched sum; ask for cosine, inner_product or rbf", field="kernel"
+    )
+
+
+def divided(total: float, q_square: float, x_square: float) -> float:
+    """total / (|Q| |X|), or 0 when a norm is 0. One root of the product, so that a set with itself gives exactly 1."""
+    norms = math.sqrt(q_square * x_square)
+    return total / norms if norms else 0.0
+
+
+def _cosine(matched_sum: float, q_square: float, x_square: float) -> float:
+    # Cauchy-Schwarz holds for the exact values; rounding may step over it by a unit in the last place.
+    return min(1.0, max(-1.0, divided(matched_sum, q_square, x_square)))
+
+
+def _rbf(matched_sum: float, q_square: float, x_square: float, sigma: float) -> float:
+    distance = max(0.0, q_square + x_square - 2.0 * matched_sum)
+    width = 2.0 * sigma * sigma
+    if width == 0.0:
+        return float(distance == 0.0)
+    return math.exp(-distance / width)
+
+
+def maxsim(A: Floats) -> tuple[float, float]:
+    """Sums of every row's and of every column's largest affinity: MaxSim of the query and of the hit.
+
+    A: (n, m) float64. Both 0 for an empty matrix. The sum over the smaller side is an upper bound of the matched sum.
+    """
+    if A.size == 0:
+        return 0.0, 0.0
+    return math.fsum(A.max(axis=1)), math.fsum(A.max(axis=0))
+
+
+def pooled(q: Half, x: Half) -> float:
+    """Cosine of the mean vectors of two sets, in [-1, 1]; 0 when one of them is zero or a set is empty.
+
+    q: (n, d) float16; x: (m, d) float16. Sums stand in for means, which point the same way; up to 8192 tokens
+    they are exact.
+    """
+    a, b = q.astype(np.float64).sum(axis=0), x.astype(np.float64).sum(axis=0)
+    return _cosine(math.fsum(a * b), math.fsum(a * a), math.fsum(b * b))
+
+
+def containment(q: Half, x: Half) -> float:
+    """How much of Q is found in X, in [-1, 1]: max over matchings p of sum_i w_i cos(q_i, x_p(i)), w_i = |q_i|^2 / |Q|^2.
+
+    q: (n, d) float16; x: (m, d) float16. Made for n <= m. For n > m only m tokens of Q find a partner: the sum runs over
+    the min(n, m) pairs of the best matching while the weights stay those of the whole of Q. Zero tokens and sets give 0.
+    """
+    A = affinity(q, x)
+    q_norms, x_norms = _norms(q), _norms(x)
+    weights = q_norms * q_norms
+    total = math.fsum(weights)
+    if total == 0.0:
+        return 0.0
+    weighted = _cosines(A, q_norms[:, None], x_norms) * (weights / total)[:, None]
+    return math.fsum(weighted[optimal_pairs(weighted)])
+
+
+def pair_cosines(q: Half, x: Half, rows: Indices, columns: Indices, affinities: Floats) -> Floats:
+    """Cosines of matched tokens, (p,) in [-1, 1], 0 where a token is zero; affinities: (p,) their inner products."""
+    return _cosines(affinities, _norms(q)[rows], _norms(x)[columns])
+
+
+def spatio_semantic(q: Half, x: Half) -> float:
+    """Cosine of two sets of equal shape with every token matched to the one at its own position."""
+    return _cosine(exact_dot(q, x), square(q), square(x))
+
+
+def _norms(tokens: Half) -> Floats:
+    wide = tokens.astype(np.float64)
+    norms: Floats = np.sqrt(np.einsum("nd,nd->n", wide, wide))
+    return norms
+
+
+def _cosines(A: Floats, q_norms: Floats, x_norms: Floats) -> Floats:
+    norms = q_norms * x_norms
+    cosines: Floats = np.divide(A, norms, out=np.zeros_like(A), where=norms > 0.0)
+    return np.clip(cosines, -1.0, 1.0)
