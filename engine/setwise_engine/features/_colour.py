@@ -45,9 +45,9 @@ def _scaled_grey(picture: Image.Image) -> Image.Image:
     values = np.asarray(picture).astype(np.float64)
     values[~np.isfinite(values)] = 0.0
     low, high = float(values.min()), float(values.max())
-    if picture.mode == "F" and 0.0 <= low and high <= 1.0:
+    if picture.mode == "F" and low >= 0.0 and high <= 1.0:
         low, high = 0.0, 1.0
-    elif picture.mode != "F" and 0.0 <= low and high <= 65535.0:
+    elif picture.mode != "F" and low >= 0.0 and high <= 65535.0:
         low, high = 0.0, 65535.0
     scaled = (values - low) * (255.0 / ((high - low) or 1.0))
     return Image.fromarray(np.rint(scaled).astype(np.uint8))

@@ -23,9 +23,9 @@ from PIL import (
 )
 
 from setwise_engine.errors import EngineError, ImageError, InvalidInput
+from setwise_engine.feature_set import ImageSize
 from setwise_engine.features._colour import to_rgb
 from setwise_engine.features._read import DecodeLimits, read_limited
-from setwise_engine.feature_set import ImageSize
 
 __all__ = ["PREPARATION", "DecodeLimits", "PreparedImage", "prepare_image"]
 

@@ -57,7 +57,7 @@ class TorchExtractor:
         self._device = _device(request.device)
         self._bf16 = request.bf16
         weights = state_hash(network)
-        self._network = network.eval().requires_grad_(False).to(self._device, memory_format=torch.channels_last)
+        self._network = network.eval().requires_grad_(False).to(self._device).to(memory_format=torch.channels_last)
         self._token_map = token_map
         self._scale, self._shift = _affine(normalisation, self._device)
         self._image_size = image_size

@@ -44,7 +44,7 @@ def load_extractor(
 ) -> Extractor:
     """Load a network by name, ready to turn pixels into tokens.
 
-    name: one of `model_names()`, such as "efficientnet-lite0", "torchvision:resnet50" or "timm:vit_small_patch14_dinov2".
+    name: as `model_names()` says: "efficientnet-lite0", "torchvision:resnet50", "timm:vit_small_patch14_dinov2".
     image_size: side of the square the network sees, in pixels; None takes the network's default.
     weights: a local .pth or .safetensors file, or the name of published weights; None takes the network's default.
     device: "auto" (CUDA where there is one), "cpu", "cuda" or "cuda:1". bf16: compute in bfloat16, less exact.

