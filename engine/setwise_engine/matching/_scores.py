@@ -81,10 +81,11 @@ def pooled(q: Half, x: Half) -> float:
 
 
 def containment(q: Half, x: Half) -> float:
-    """How much of Q is found in X, in [-1, 1]: max over matchings p of sum_i w_i cos(q_i, x_p(i)), w_i = |q_i|^2 / |Q|^2.
+    """How much of Q is found in X: max over matchings p of sum_i w_i cos(q_i, x_p(i)), w_i = |q_i|^2 / |Q|^2.
 
-    q: (n, d) float16; x: (m, d) float16. Made for n <= m. For n > m only m tokens of Q find a partner: the sum runs over
-    the min(n, m) pairs of the best matching while the weights stay those of the whole of Q. Zero tokens and sets give 0.
+    q: (n, d) float16; x: (m, d) float16. Returns a number in [-1, 1]. Made for n <= m. For n > m only m tokens of Q
+    find a partner: the sum runs over the min(n, m) pairs of the best matching while the weights stay those of the whole
+    of Q. Zero tokens and zero sets give 0.
     """
     A = affinity(q, x)
     q_norms, x_norms = _norms(q), _norms(x)

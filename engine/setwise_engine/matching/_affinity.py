@@ -1,0 +1,123 @@
+"""The affinity that search computes: the native kernel where it was built, its numpy twin elsewhere, the same bits.
+
+Both give the exact inner product of each two fp16 tokens, rounded once to float64: no order of summation, thread or
+instruction set shows in it. `engine/kernel/affinity.hpp` says how; here it is once more in numpy.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import logging
+import os
+from collections.abc import Callable
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from setwise_engine.errors import FeatureError, InvalidInput, Unavailable
+
+__all__ = ["affinity", "kernel_name"]
+
+_Half = NDArray[np.float16]
+_Floats = NDArray[np.float64]
+_Digits = NDArray[np.int64]
+
+_VARIABLE = "SETWISE_KERNEL"
+_MAX_DIMS = 1 << 21  # as affinity.hpp: digits' products, added up, stay below 2^63
+_CHUNK = 1 << 12  # dimensions whose digits' products, of 40 bits, add up exactly in float64
+
+
+def affinity(q: _Half, x: _Half) -> _Floats:
+    """Inner products of all pairs of tokens, A = Q X^T: exact, each rounded once to float64.
+
+    q: (n, d) float16; x: (m, d) float16; finite. Returns (n, m) float64.
+    Raises FeatureError (a ValueError) when dtype, shapes or numbers are not so.
+    """
+    for tokens in (q, x):
+        if tokens.dtype != np.float16 or tokens.ndim != 2:
+            raise FeatureError(
+                f"tokens are {tokens.dtype} of shape {tokens.shape}; give float16 of shape (n, d)", field="tokens"
+            )
+    if q.shape[1] != x.shape[1] or q.shape[1] > _MAX_DIMS:
+        raise FeatureError(
+            f"one set has tokens of {q.shape[1]} numbers and the other of {x.shape[1]}; give equal lengths of at most "
+            f"{_MAX_DIMS}",
+            field="tokens",
+        )
+    try:
+        return _kernel()[1](np.ascontiguousarray(q), np.ascontiguousarray(x))
+    except ValueError as error:
+        raise FeatureError("tokens hold NaN or infinity; every number must be finite", field="tokens") from error
+
+
+def kernel_name() -> str:
+    """Which implementation computes here: "native" or "numpy".
+
+    The environment variable SETWISE_KERNEL chooses, once for the process: auto (the default), native or numpy.
+    Raises InvalidInput for another value, and Unavailable when native is asked for and was not built.
+    """
+    return _kernel()[0]
+
+
+@functools.cache
+def _kernel() -> tuple[str, Callable[[_Half, _Half], _Floats]]:
+    wanted = os.environ.get(_VARIABLE, "auto")
+    if wanted not in ("auto", "native", "numpy"):
+        raise InvalidInput(f"{_VARIABLE} is {wanted!r}; set it to auto, native or numpy", field=_VARIABLE)
+    if wanted == "numpy":
+        return "numpy", _numpy_affinity
+    try:
+        native = importlib.import_module("setwise_engine.matching._kernel")
+    except ImportError as error:
+        if wanted == "native":
+            message = f"{_VARIABLE} is native, but the kernel was not built ({error}); install a C++17 compiler and reinstall"
+            raise Unavailable(message, field=_VARIABLE) from error
+        logging.getLogger("setwise").warning(
+            "the native kernel was not built: numpy computes the same results, more slowly; "
+            "install a C++17 compiler and reinstall setwise, or set %s=numpy to silence this",
+            _VARIABLE,
+        )
+        return "numpy", _numpy_affinity
+    return "native", cast(Callable[[_Half, _Half], _Floats], native.affinity)
+
+
+def _numpy_affinity(q: _Half, x: _Half) -> _Floats:
+    left, right = q.astype(np.float64), x.astype(np.float64)
+    q_norm, x_norm = _largest_norm(left), _largest_norm(right)
+    if not np.isfinite(q_norm + x_norm):
+        raise ValueError("tokens hold NaN or infinity")
+    if q_norm * x_norm > 2.0**19 or np.sqrt(q.shape[1]) * x_norm > 2.0**14:
+        return _wide(left, right)
+    high = np.rint(left * 2.0**9) * 2.0**-9
+    exact_once: _Floats = high @ right.T + (left - high) @ right.T + 0.0  # + 0.0: never -0.0
+    return exact_once
+
+
+def _largest_norm(tokens: _Floats) -> float:
+    return float(np.sqrt(np.einsum("nd,nd->n", tokens, tokens).max(initial=0.0)))
+
+
+def _wide(q: _Floats, x: _Floats) -> _Floats:
+    """For any finite tokens: as integers of 40 bits, in two digits of 20."""
+    (a, b), (c, d) = _digits(q), _digits(x)
+    high, middle, low = _products(a, c), _products(a, d) + _products(b, c), _products(b, d)
+    middle, low = middle + (low >> 20), low & 0xFFFFF
+    high, middle = high + (middle >> 20), middle & 0xFFFFF
+    lead = high.astype(np.float64)  # off by at most 2^9, which moves to the rest: both are exact
+    rest = ((high - lead.astype(np.int64)) << 40) + (middle << 20) + low
+    once: _Floats = (lead * 2.0**40 + rest.astype(np.float64)) * 2.0**-48
+    return once
+
+
+def _digits(tokens: _Floats) -> tuple[_Floats, _Floats]:
+    high = np.floor(tokens * 2.0**4)
+    return high, (tokens - high * 2.0**-4) * 2.0**24
+
+
+def _products(a: _Floats, b: _Floats) -> _Digits:
+    total = np.zeros((len(a), len(b)), dtype=np.int64)
+    for first in range(0, a.shape[1], _CHUNK):
+        total += (a[:, first : first + _CHUNK] @ b[:, first : first + _CHUNK].T).astype(np.int64)
+    return total

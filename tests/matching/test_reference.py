@@ -1,0 +1,123 @@
+"""The reference assignment is the true optimum, and its prices prove it."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from setwise_engine.errors import FeatureError, InvalidInput
+from setwise_engine.matching import affinity, assign, upper_bound, verify
+
+# Ordinary, huge, subnormal and zero numbers, and enough repeats for ties.
+numbers = st.one_of(
+    st.sampled_from([0.0, 1.0, -1.0, 0.5, 2.0**-24, 65504.0]),
+    st.floats(width=16, allow_nan=False, allow_infinity=False),
+)
+
+
+@st.composite
+def pairs_of_sets(draw: st.DrawFn, largest: int = 6, square: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    n, m, d = draw(st.integers(0, largest)), draw(st.integers(0, largest)), draw(st.integers(1, 4))
+    m = n if square else m
+    return draw(arrays(np.float16, (n, d), elements=numbers)), draw(arrays(np.float16, (m, d), elements=numbers))
+
+
+def brute_force(A: np.ndarray) -> float:
+    """The oracle: the largest sum over all one-to-one matchings, tried one by one."""
+    if A.shape[0] > A.shape[1]:
+        return brute_force(A.T)
+    n, m = A.shape
+    return max(math.fsum(A[range(n), p]) for p in itertools.permutations(range(m), n))
+
+
+def rounding(q: np.ndarray, x: np.ndarray) -> float:
+    """What float64 may lose on a sum of min(n, m) d products, generously."""
+    return 1e-13 * float(np.linalg.norm(q.astype(float)) * np.linalg.norm(x.astype(float)))
+
+
+@given(pairs_of_sets())
+def test_no_matching_is_better(sets: tuple[np.ndarray, np.ndarray]) -> None:
+    A = affinity(*sets)
+    assert assign(A).value == brute_force(A) or math.isclose(assign(A).value, brute_force(A), abs_tol=rounding(*sets))
+
+
+@given(pairs_of_sets(largest=12))
+def test_prices_prove_the_optimum_in_every_shape(sets: tuple[np.ndarray, np.ndarray]) -> None:
+    A = affinity(*sets)
+    a = assign(A)
+    verify(A, a)
+    n, m = A.shape
+    assert len(a.rows) == len(a.columns) == min(n, m)
+    if n < m:
+        assert (a.column_prices >= 0).all()
+        assert not np.delete(a.column_prices, a.columns).any()
+    if n > m:
+        assert (a.row_prices >= 0).all()
+        assert not np.delete(a.row_prices, a.rows).any()
+
+
+@pytest.mark.parametrize("shape", [(100, 100), (49, 100), (100, 49), (1, 256), (256, 1)])
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e3])
+def test_prices_prove_the_optimum_of_large_sets(shape: tuple[int, int], scale: float) -> None:
+    rng = np.random.default_rng(1)
+    common = rng.standard_normal(32)
+    q, x = ((scale * (common + rng.standard_normal((n, 32)))).astype(np.float16) for n in shape)
+    verify(affinity(q, x), assign(affinity(q, x)))
+
+
+def test_ties_everywhere_are_no_obstacle() -> None:
+    for A in (np.zeros((7, 7)), np.ones((5, 9)), np.eye(6), np.full((9, 5), -2.0)):
+        verify(A, assign(A))
+
+
+@given(pairs_of_sets(largest=8), st.randoms(use_true_random=False))
+def test_the_order_of_tokens_does_not_matter(sets: tuple[np.ndarray, np.ndarray], random) -> None:
+    q, x = sets
+    rows, columns = random.sample(range(len(q)), len(q)), random.sample(range(len(x)), len(x))
+    value, permuted = assign(affinity(q, x)).value, assign(affinity(q[rows], x[columns])).value
+    assert math.isclose(value, permuted, abs_tol=rounding(q, x))
+
+
+@given(pairs_of_sets(largest=8))
+def test_the_matched_sum_is_symmetric(sets: tuple[np.ndarray, np.ndarray]) -> None:
+    q, x = sets
+    assert math.isclose(assign(affinity(q, x)).value, assign(affinity(x, q)).value, abs_tol=rounding(q, x))
+
+
+@given(pairs_of_sets(square=True), st.integers(0, 2**32 - 1))
+def test_centring_moves_the_value_but_not_the_matching_of_equal_sizes(sets, seed: int) -> None:
+    """<q - a, x - b> = <q, x> - <q, b> - <a, x> + <a, b>: constants that every full matching pays alike."""
+    q, x = (s.astype(np.float64) for s in sets)
+    a, b = np.random.default_rng(seed).standard_normal((2, q.shape[1]))
+    A, centred = q @ x.T, (q - a) @ (x - b).T
+    shift = math.fsum(x @ a) + math.fsum(q @ b) - len(q) * float(a @ b)
+    best = assign(centred)
+    within = 1e-12 * (1 + np.abs(A).sum() + np.abs(centred).sum())
+    assert math.isclose(A[best.rows, best.columns].sum(), assign(A).value, abs_tol=within)
+    assert math.isclose(best.value, assign(A).value - shift, abs_tol=within)
+
+
+@given(pairs_of_sets(largest=8))
+def test_maxsim_of_the_smaller_side_bounds_the_matched_sum(sets: tuple[np.ndarray, np.ndarray]) -> None:
+    A = affinity(*sets)
+    assert upper_bound(A) >= assign(A).value
+
+
+def test_maxsim_of_the_larger_side_bounds_nothing() -> None:
+    A = np.array([[1.0], [-5.0]])
+    assert upper_bound(A) == assign(A).value == 1.0
+    assert A.max(axis=1).sum() == -4.0
+
+
+def test_affinities_of_different_dimensions_are_refused_naming_both() -> None:
+    with pytest.raises(FeatureError, match=r"3 dimensions .* 4"):
+        affinity(np.zeros((2, 3), np.float16), np.zeros((2, 4), np.float16))
+
+
+@pytest.mark.parametrize("matrix", [np.zeros(3), np.zeros((1, 2, 3)), np.array([[np.nan]]), np.array([[np.inf]])])
+def test_what_is_no_finite_matrix_is_refused(matrix: np.ndarray) -> None:
+    with pytest.raises(InvalidInput, match="affinity"):
+        assign(matrix)
