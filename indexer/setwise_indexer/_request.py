@@ -1,0 +1,65 @@
+"""What a run was asked to do."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from setwise_engine.errors import InvalidInput
+from setwise_indexer._pipeline import Crew
+
+__all__ = ["Request", "crew_for"]
+
+_CPU_BATCH = 2  # larger ones leave the cache: docs/decisions/0060-one-thread-a-forward-pass.md
+_CUDA_BATCH = 64
+_MOST_FORWARDERS = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """The options of `setwise index`; None means the default, or what an existing collection was made with.
+
+    into: the collection's folder. sources: folders, files and globs, or manifest: a CSV or JSONL file, not both.
+    features: the files are ready-made sets. dims: "none" keeps tokens as they are.
+    Raises InvalidInput when options contradict each other.
+    """
+
+    into: Path
+    sources: tuple[str, ...] = ()
+    manifest: str | None = None
+    features: bool = False
+    model: str | None = None
+    image_size: int | None = None
+    weights: str | None = None
+    dims: int | Literal["none"] | None = None
+    encoder_from: Path | None = None
+    device: str = "auto"
+    bf16: bool = False
+    coarse: str | None = None
+    thumbnails: bool | None = None
+    workers: int | None = None
+    batch_size: int | None = None
+    prune: bool = False
+    report: Path | None = None
+
+    def __post_init__(self) -> None:
+        if bool(self.sources) == bool(self.manifest):
+            raise InvalidInput("give either sources (folders, files, globs) or --manifest FILE", field="source")
+        if self.features and (self.model or self.image_size or self.weights):
+            raise InvalidInput("--features takes no --model, --image-size or --weights: the sets are ready-made")
+        if self.encoder_from and self.dims is not None:
+            raise InvalidInput("--encoder-from brings its own dimensions; leave out --dims", field="dims")
+        for name, value in (("--workers", self.workers), ("--batch-size", self.batch_size), ("--dims", self.dims)):
+            if isinstance(value, int) and value < 1:
+                raise InvalidInput(f"{name} {value} is not positive; give at least 1")
+
+
+def crew_for(request: Request, *, cuda: bool) -> Crew:
+    """How many threads do what: on a CPU every core may decode or run the network, a GPU is fed by one thread."""
+    cores = len(os.sched_getaffinity(0))
+    decoders = request.workers or cores
+    if cuda:
+        return Crew(decoders, 1, request.batch_size or _CUDA_BATCH)
+    return Crew(decoders, min(cores, _MOST_FORWARDERS), request.batch_size or _CPU_BATCH)

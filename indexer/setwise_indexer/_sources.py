@@ -1,0 +1,114 @@
+"""Sources named on the command line: folders, files and globs, listed as items in order of id."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from setwise_engine.errors import InvalidInput, NotFound
+from setwise_indexer._items import Failure, Item, Listing, printable, refuse_duplicates
+
+__all__ = ["IMAGE_SUFFIXES", "list_sources"]
+
+IMAGE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Root:
+    """A source: its name, the folder ids are relative to, and the files it was found to hold."""
+
+    name: str
+    base: str
+    files: list[str]
+
+    def id_of(self, path: str, *, prefixed: bool) -> str:
+        inside = os.path.relpath(path, self.base).replace(os.sep, "/")
+        return f"{self.name}/{inside}" if prefixed and self.name else inside
+
+
+def list_sources(sources: Sequence[str], suffixes: frozenset[str] = IMAGE_SUFFIXES) -> Listing:
+    """List what the sources hold.
+
+    Folders are searched recursively for files with one of `suffixes`; hidden files and folders are left out, links are
+    followed and no folder is entered twice. Files named, or matched by a glob, are taken whatever their suffix.
+    Ids are paths relative to the source (posix slashes), after the source's name when there are several.
+    Raises NotFound when a source does not exist, InvalidInput when nothing is found or two files get one id.
+    """
+    listing = Listing()
+    roots = [_find(source, suffixes, listing) for source in sources]
+    for root in roots:
+        prefixed = len(roots) > 1
+        _add(listing, ((root.id_of(path, prefixed=prefixed), path) for path in root.files))
+    listing.items.sort(key=lambda item: item.id.encode())
+    refuse_duplicates(listing.items)
+    if not listing.items and not listing.failures:
+        wanted = ", ".join(sorted(suffixes))
+        raise InvalidInput(f"no files found in {', '.join(map(printable, sources))}; folders are searched for {wanted}")
+    return listing
+
+
+def _add(listing: Listing, found: Iterator[tuple[str, str]]) -> None:
+    for identity, path in found:
+        try:
+            identity.encode()
+        except UnicodeEncodeError:
+            reason = "its name is not valid UTF-8 and cannot be an id; rename the file"
+            listing.failures.append(Failure(printable(path), printable(identity), reason))
+        else:
+            listing.items.append(Item(identity, path))
+
+
+def _find(source: str, suffixes: frozenset[str], listing: Listing) -> _Root:
+    path = os.path.abspath(source)  # noqa: PTH100 - Path.absolute() keeps "..", which would reach ids
+    if os.path.isdir(path):
+        return _Root(os.path.basename(path), path, list(_walk(path, suffixes, listing)))
+    if os.path.lexists(path):
+        return _Root("", os.path.dirname(path), [path])
+    if glob.has_magic(source):
+        return _matches(source)
+    raise NotFound(f"no such file or folder: {printable(source)}; check the path", field="source")
+
+
+def _walk(root: str, suffixes: frozenset[str], listing: Listing) -> Iterator[str]:
+    waiting, entered = [root], set[tuple[int, int]]()
+    while waiting:
+        folder = waiting.pop()
+        try:
+            known = os.stat(folder)
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError as error:
+            listing.complete = False
+            listing.failures.append(Failure(printable(folder), "", f"folder cannot be read: {error.strerror}"))
+            continue
+        if (known.st_dev, known.st_ino) in entered:
+            continue
+        entered.add((known.st_dev, known.st_ino))
+        shown = [entry for entry in entries if not entry.name.startswith(".")]
+        waiting.extend(entry.path for entry in reversed(shown) if entry.is_dir())
+        yield from (e.path for e in shown if Path(e.name).suffix.lower() in suffixes and not e.is_dir())
+
+
+def _matches(pattern: str) -> _Root:
+    fixed = os.path.abspath(_fixed_part(pattern))  # noqa: PTH100 - as above
+    found = sorted(glob.glob(pattern, recursive=True), key=lambda path: (path.count(os.sep), path))  # noqa: PTH207
+    once: dict[str, str] = {}
+    for path in found:
+        if not os.path.isdir(path):  # a loop of links shows one file under many names: keep the shortest
+            real = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
+            once.setdefault(real, os.path.abspath(path))  # noqa: PTH100
+    if not once:
+        raise NotFound(f"no file matches {printable(pattern)}; check the pattern", field="source")
+    return _Root(os.path.basename(fixed), fixed, list(once.values()))
+
+
+def _fixed_part(pattern: str) -> str:
+    """The folder before the first part with a wildcard."""
+    folder = os.path.dirname(pattern)
+    while glob.has_magic(folder):
+        folder = os.path.dirname(folder)
+    return folder or "."
