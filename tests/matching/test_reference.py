@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from setwise_engine.errors import FeatureError, InvalidInput
-from setwise_engine.matching import affinity, assign, upper_bound, verify
+from setwise_engine.matching import affinity, assign, reference, square, upper_bound, verify
 
 # Ordinary, huge, subnormal and zero numbers, and enough repeats for ties.
 numbers = st.one_of(
@@ -36,6 +37,33 @@ def brute_force(A: np.ndarray) -> float:
 def rounding(q: np.ndarray, x: np.ndarray) -> float:
     """What float64 may lose on a sum of min(n, m) d products, generously."""
     return 1e-13 * float(np.linalg.norm(q.astype(float)) * np.linalg.norm(x.astype(float)))
+
+
+@given(pairs_of_sets())
+def test_affinities_are_the_nearest_float64_to_the_true_inner_products(sets: tuple[np.ndarray, np.ndarray]) -> None:
+    """The oracle is rational arithmetic; what search computes with gives the same bits."""
+    q, x = sets
+    A = reference.affinity(q, x)
+    for i, j in itertools.product(range(len(q)), range(len(x))):
+        true = sum(Fraction(float(a)) * Fraction(float(b)) for a, b in zip(q[i], x[j], strict=True))
+        assert A[i, j] == float(true)
+    assert np.array_equal(affinity(q, x), A)
+
+
+@given(pairs_of_sets())
+def test_squares_are_the_diagonal_of_a_set_with_itself(sets: tuple[np.ndarray, np.ndarray]) -> None:
+    q = sets[0]
+    assert np.array_equal(reference.squares(q), reference.affinity(q, q).diagonal())
+    assert square(q) == math.fsum(reference.squares(q))
+
+
+def test_tokens_of_many_dimensions_stay_exact() -> None:
+    tokens = np.full((2, 10_000), 65504.0, np.float16)
+    tokens[1, ::2] = -(2.0**-24)
+    half, small = 5000 * 65504**2, 5000 * Fraction(65504, 2**24)
+    assert reference.affinity(tokens, tokens).tolist() == [[2.0 * half, float(half - small)]] * 1 + [
+        [float(half - small), float(half + 5000 * Fraction(1, 2**48))]
+    ]
 
 
 @given(pairs_of_sets())
@@ -113,7 +141,7 @@ def test_maxsim_of_the_larger_side_bounds_nothing() -> None:
 
 
 def test_affinities_of_different_dimensions_are_refused_naming_both() -> None:
-    with pytest.raises(FeatureError, match=r"3 dimensions .* 4"):
+    with pytest.raises(FeatureError, match=r"tokens of 3 .* 4"):
         affinity(np.zeros((2, 3), np.float16), np.zeros((2, 4), np.float16))
 
 

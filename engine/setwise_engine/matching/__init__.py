@@ -1,11 +1,12 @@
 """Exact set matching: affinity, optimal assignment, its proof, and every score read from it."""
 
+from setwise_engine.matching._affinity import affinity, kernel_name
 from setwise_engine.matching._boxes import token_boxes
 from setwise_engine.matching._match import match
 from setwise_engine.matching._proof import verify
 from setwise_engine.matching._scores import containment, score
 from setwise_engine.matching._types import Assignment, Kernel, Match, Scores
-from setwise_engine.matching.reference import affinity, assign, upper_bound
+from setwise_engine.matching.reference import assign, square, upper_bound
 
 __all__ = [
     "Assignment",
@@ -15,8 +16,10 @@ __all__ = [
     "affinity",
     "assign",
     "containment",
+    "kernel_name",
     "match",
     "score",
+    "square",
     "token_boxes",
     "upper_bound",
     "verify",

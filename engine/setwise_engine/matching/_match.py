@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from setwise_engine.errors import FeatureError
 from setwise_engine.feature_set import FeatureSet
 from setwise_engine.matching import _scores
-from setwise_engine.matching._exact import square
+from setwise_engine.matching._affinity import affinity
 from setwise_engine.matching._types import Floats, Half, Indices, Kernel, Match, Scores
-from setwise_engine.matching.reference import affinity, optimal_pairs
+from setwise_engine.matching.reference import optimal_pairs, square
 
 __all__ = ["describe", "half", "match"]
 
@@ -50,7 +52,7 @@ def half(features: FeatureSet) -> Half:
 
 def _all_scores(q: FeatureSet, x: FeatureSet, A: Floats, pairs: tuple[Indices, Indices], sigma: float) -> Scores:
     a, b = half(q), half(x)
-    L, q_square, x_square = _scores.matched_sum(a, b, *pairs), square(a), square(b)
+    L, q_square, x_square = math.fsum(A[pairs]), square(a), square(b)
     cosine, inner_product, rbf = (
         _scores.score(L, q_square=q_square, x_square=x_square, kernel=kernel, sigma=sigma)
         for kernel in (Kernel.COSINE, Kernel.INNER_PRODUCT, Kernel.RBF)
@@ -60,7 +62,7 @@ def _all_scores(q: FeatureSet, x: FeatureSet, A: Floats, pairs: tuple[Indices, I
         cosine=cosine,
         inner_product=inner_product,
         rbf=rbf,
-        spatio_semantic=_scores.spatio_semantic(a, b) if q.grid is not None and q.grid == x.grid else None,
+        spatio_semantic=_scores.spatio_semantic(A, q_square, x_square) if q.grid and q.grid == x.grid else None,
         maxsim_query=_scores.divided(by_query, q_square, x_square),
         maxsim_hit=_scores.divided(by_hit, q_square, x_square),
         pooled=_scores.pooled(a, b),

@@ -7,20 +7,11 @@ import math
 import numpy as np
 
 from setwise_engine.errors import InvalidInput
-from setwise_engine.matching._exact import exact_dot, square
+from setwise_engine.matching._affinity import affinity
 from setwise_engine.matching._types import Floats, Half, Indices, Kernel
-from setwise_engine.matching.reference import affinity, optimal_pairs
+from setwise_engine.matching.reference import optimal_pairs, squares
 
-__all__ = ["containment", "matched_sum", "maxsim", "pair_cosines", "pooled", "score"]
-
-
-def matched_sum(q: Half, x: Half, rows: Indices, columns: Indices) -> float:
-    """L of a matching: the sum of the inner products of its pairs, rounded once.
-
-    q: (n, d) float16; x: (m, d) float16; rows, columns: (p,). Tied optimal matchings give the same bits, and so does
-    any order of the tokens.
-    """
-    return exact_dot(q[rows], x[columns])
+__all__ = ["containment", "divided", "maxsim", "pair_cosines", "pooled", "score", "spatio_semantic"]
 
 
 def score(matched_sum: float, *, q_square: float, x_square: float, kernel: Kernel, sigma: float) -> float:
@@ -88,32 +79,25 @@ def containment(q: Half, x: Half) -> float:
     of Q. Zero tokens and zero sets give 0.
     """
     A = affinity(q, x)
-    q_norms, x_norms = _norms(q), _norms(x)
-    weights = q_norms * q_norms
+    weights = squares(q)
     total = math.fsum(weights)
     if total == 0.0:
         return 0.0
-    weighted = _cosines(A, q_norms[:, None], x_norms) * (weights / total)[:, None]
+    weighted = _cosines(A, weights[:, None], squares(x)) * (weights / total)[:, None]
     return math.fsum(weighted[optimal_pairs(weighted)])
 
 
 def pair_cosines(q: Half, x: Half, rows: Indices, columns: Indices, affinities: Floats) -> Floats:
     """Cosines of matched tokens, (p,) in [-1, 1], 0 where a token is zero; affinities: (p,) their inner products."""
-    return _cosines(affinities, _norms(q)[rows], _norms(x)[columns])
+    return _cosines(affinities, squares(q)[rows], squares(x)[columns])
 
 
-def spatio_semantic(q: Half, x: Half) -> float:
-    """Cosine of two sets of equal shape with every token matched to the one at its own position."""
-    return _cosine(exact_dot(q, x), square(q), square(x))
+def spatio_semantic(A: Floats, q_square: float, x_square: float) -> float:
+    """Cosine of two sets of equal grids with every token matched to the one at its own position; A: (n, n)."""
+    return _cosine(math.fsum(A.diagonal()), q_square, x_square)
 
 
-def _norms(tokens: Half) -> Floats:
-    wide = tokens.astype(np.float64)
-    norms: Floats = np.sqrt(np.einsum("nd,nd->n", wide, wide))
-    return norms
-
-
-def _cosines(A: Floats, q_norms: Floats, x_norms: Floats) -> Floats:
-    norms = q_norms * x_norms
+def _cosines(A: Floats, q_squares: Floats, x_squares: Floats) -> Floats:
+    norms = np.sqrt(q_squares * x_squares)
     cosines: Floats = np.divide(A, norms, out=np.zeros_like(A), where=norms > 0.0)
     return np.clip(cosines, -1.0, 1.0)

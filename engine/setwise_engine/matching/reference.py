@@ -19,14 +19,18 @@ from scipy.optimize import linear_sum_assignment
 from setwise_engine.errors import FeatureError, InvalidInput
 from setwise_engine.matching._types import Assignment, Floats, Half, Indices
 
-__all__ = ["affinity", "assign", "optimal_pairs", "upper_bound"]
+__all__ = ["affinity", "assign", "optimal_pairs", "square", "squares", "upper_bound"]
+
+# A float16 number is an integer k times 2^-24 with |k| < 2^40. With k = 2^20 h + l, |h| <= 2^20 and |l| <= 2^19,
+# products of two such digits are integers of at most 2^40, and float64 adds up 2^12 of them exactly.
+_BLOCK = 1 << 12
 
 
 def affinity(q: Half, x: Half) -> Floats:
-    """Inner products of all pairs of tokens, A = Q X^T, accumulated in float64.
+    """Inner products of all pairs of tokens, A = Q X^T: exact, each rounded once to float64.
 
-    q: (n, d) float16; x: (m, d) float16. Returns (n, m) float64. Products of float16 numbers are exact in float64, so
-    only the d - 1 additions round: |error of A_ij| <= d 2^-53 |q_i| |x_j| to first order, in any order of summation.
+    q: (n, d) float16; x: (m, d) float16; finite. Returns (n, m) float64. Sums that are rounded once do not depend on
+    the order of their terms, nor therefore on threads, batches, instruction sets or libraries.
     Raises FeatureError when the two differ in d.
     """
     if q.shape[1] != x.shape[1]:
@@ -34,8 +38,26 @@ def affinity(q: Half, x: Half) -> Floats:
             f"one set has tokens of {q.shape[1]} dimensions and the other of {x.shape[1]}; compare sets of one encoder",
             field="tokens",
         )
-    product: Floats = q.astype(np.float64) @ x.astype(np.float64).T
-    return product
+    parts: list[Floats] = []
+    for first in range(0, q.shape[1], _BLOCK):
+        (a, b), (c, d) = (_digits(tokens[:, first : first + _BLOCK]) for tokens in (q, x))
+        parts += [a @ c.T * 2.0**-8, (a @ d.T + b @ c.T) * 2.0**-28, b @ d.T * 2.0**-48]
+    return _rounded_once(parts)
+
+
+def squares(tokens: Half) -> Floats:
+    """Squared norms of tokens, (n, d) float16 to (n,) float64: the diagonal of their affinity with themselves."""
+    parts: list[Floats] = []
+    for first in range(0, tokens.shape[1], _BLOCK):
+        a, b = _digits(tokens[:, first : first + _BLOCK])
+        sums = (np.einsum("nd,nd->n", *pair) for pair in ((a, a), (a, b), (b, b)))
+        parts += [total * scale for total, scale in zip(sums, (2.0**-8, 2.0**-27, 2.0**-48), strict=True)]
+    return _rounded_once(parts)
+
+
+def square(tokens: Half) -> float:
+    """Squared Frobenius norm of a set, (n, d) float16: the sum of its tokens' squares, rounded once."""
+    return math.fsum(squares(tokens))
 
 
 def assign(A: ArrayLike) -> Assignment:
@@ -64,7 +86,8 @@ def upper_bound(A: Floats) -> float:
     """An upper bound of the matched sum of A: every token of the smaller side takes its best affinity (MaxSim).
 
     A: (n, m) float64. For n = m both sides bound, and the smaller sum is returned. Tokens of the larger side are not
-    all matched, so their sum bounds nothing. 0 for an empty matrix.
+    all matched, so their sum bounds nothing. 0 for an empty matrix. No slack is needed: the matched sum adds entries of
+    the same A, both sums are rounded once, and rounding keeps order.
     """
     n, m = A.shape
     if n == 0 or m == 0:
@@ -82,6 +105,20 @@ def checked(A: ArrayLike) -> Floats:
     if not np.isfinite(matrix).all():
         raise InvalidInput("the affinity holds NaN or infinity; every number must be finite", field="affinity")
     return matrix
+
+
+def _digits(tokens: Half) -> tuple[Floats, Floats]:
+    """The integers h and l of every number: tokens = (2^20 h + l) 2^-24."""
+    value = tokens.astype(np.float64)
+    high = np.rint(value * 2.0**4)
+    return high, (value - high * 2.0**-4) * 2.0**24
+
+
+def _rounded_once(parts: list[Floats]) -> Floats:
+    """The elementwise sum of arrays of equal shape, each sum rounded once."""
+    stacked = np.stack(parts, axis=-1)
+    sums = [math.fsum(terms) for terms in stacked.reshape(-1, len(parts)).tolist()]
+    return np.array(sums, dtype=np.float64).reshape(stacked.shape[:-1])
 
 
 def _column_prices(A: Floats, columns: Indices) -> Floats:
