@@ -1,0 +1,40 @@
+"""One call as the handlers see it, on the wire and in process alike."""
+
+from __future__ import annotations
+
+import time
+
+from setwise_engine.errors import CancelledError, DeadlineError
+
+__all__ = ["Call"]
+
+
+class Call:
+    """How long a call may still take and whether its caller is still there; a Check for the engine.
+
+    timeout: seconds from now, or None for no deadline. Thread-safe: one thread computes, another may cancel.
+    """
+
+    def __init__(self, timeout: float | None = None) -> None:
+        self._started = time.perf_counter()
+        self._deadline = None if timeout is None else self._started + timeout
+        self._cancelled = False
+
+    def cancel(self) -> None:
+        """Make the next check raise: the caller has gone."""
+        self._cancelled = True
+
+    def __call__(self) -> None:
+        """Raise DeadlineError or CancelledError when there is no one left to answer."""
+        if self._deadline is not None and time.perf_counter() >= self._deadline:
+            raise DeadlineError(
+                f"the deadline passed after {self.elapsed_ms():.0f} ms; ask for fewer candidates or allow more time"
+            )
+        if self._cancelled:
+            raise CancelledError("the caller cancelled the call")
+
+    check = __call__
+
+    def elapsed_ms(self) -> float:
+        """Milliseconds since the call arrived, waiting in the queue included."""
+        return (time.perf_counter() - self._started) * 1000

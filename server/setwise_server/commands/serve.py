@@ -1,0 +1,44 @@
+"""`setwise serve`: answer searches over gRPC."""
+
+from __future__ import annotations
+
+import argparse
+
+HELP = "serve collections over gRPC"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("directories", nargs="+", metavar="DIR", help="a collection; its name is its folder's stem")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=50051, help="0 for any free one (default: %(default)s)")
+    parser.add_argument("--workers", type=int, metavar="N", help="calls that compute at once (default: one per core)")
+    parser.add_argument("--max-queue", type=int, metavar="N", help="calls that may wait (default: 64)")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: %(default)s)")
+    parser.add_argument("--threads", type=int, metavar="N", help="cores of one forward pass (default: torch's choice)")
+    parser.add_argument(
+        "--weights", action="append", default=[], metavar="MODEL=FILE", type=_pair, help="local weights of a model"
+    )
+    parser.add_argument("--grace", type=float, metavar="S", help="seconds for running calls to end (default: 10)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until SIGTERM or Ctrl-C."""
+    import logging
+
+    from setwise_server.serve import run as serve
+    from setwise_server.settings import ServerSettings
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    named = ("host", "port", "workers", "max_queue", "device", "threads", "grace")
+    given = {name: value for name in named if (value := getattr(args, name)) is not None}
+    settings = ServerSettings(weights=tuple(args.weights), **given)
+    serve(args.directories, settings, lambda line: print(line, flush=True))
+    return 0
+
+
+def _pair(text: str) -> tuple[str, str]:
+    model, _, path = text.partition("=")
+    if not model or not path:
+        raise argparse.ArgumentTypeError(f'"{text}" is not MODEL=FILE')
+    return model, path

@@ -1,0 +1,122 @@
+"""From what a caller asks with to the encoded sets that the engine searches with."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from setwise_engine.errors import EngineError, InvalidInput
+from setwise_engine.feature_set import FeatureSet, Stage
+from setwise_engine.features import PreparedImage
+from setwise_proto.v1 import search_pb2
+from setwise_proto.v1 import types_pb2 as pb
+
+from setwise_server._call import Call
+from setwise_server._errors import LimitError, at
+from setwise_server._registry import Entry, Registry
+from setwise_server._tensors import features_from_proto
+from setwise_server.settings import Limits
+
+__all__ = ["Queries", "Resolved", "encode_set"]
+
+
+@dataclass(slots=True)
+class Resolved:
+    """A query on its way: the encoded set, or why there is none. `stored` is its id when it is an image of the
+    collection itself. Times in seconds; those of a forward pass shared by several images are each image's share."""
+
+    features: FeatureSet | None = None
+    stored: str | None = None
+    error: EngineError | None = None
+    decode_s: float = 0.0
+    extract_s: float = 0.0
+    encode_s: float = 0.0
+
+    def value(self) -> FeatureSet:
+        """The encoded set; raises what stood in its way."""
+        if self.error is not None:
+            raise self.error
+        assert self.features is not None
+        return self.features
+
+    def timings(self) -> search_pb2.Timings:
+        """The times so far, in milliseconds."""
+        return search_pb2.Timings(
+            decode_ms=self.decode_s * 1000, extract_ms=self.extract_s * 1000, encode_ms=self.encode_s * 1000
+        )
+
+
+class Queries:
+    """Resolves queries of all three kinds against one collection."""
+
+    def __init__(self, registry: Registry, limits: Limits) -> None:
+        self._registry = registry
+        self._limits = limits
+
+    def resolve(self, entry: Entry, queries: Sequence[tuple[str, pb.Query]], call: Call) -> list[Resolved]:
+        """One Resolved a query, in order, all images in one forward pass. The strings are the queries' places in the
+        request, for errors. A caller's mistake is kept in its Resolved; anything else is raised."""
+        resolved = [Resolved() for _ in queries]
+        images: list[tuple[Resolved, PreparedImage]] = []
+        for result, (path, query) in zip(resolved, queries, strict=True):
+            call.check()
+            try:
+                with at(path):
+                    prepared = self._begin(entry, query, result)
+            except EngineError as error:
+                result.error = error
+            else:
+                if prepared is not None:
+                    images.append((result, prepared))
+        if images:
+            call.check()
+            self._encode(entry, images, call)
+        return resolved
+
+    def _begin(self, entry: Entry, query: pb.Query, result: Resolved) -> PreparedImage | None:
+        """All that is done query by query; the pixels when a forward pass is still to come."""
+        kind = query.WhichOneof("source")
+        if kind == "image":
+            with at("image"):
+                return self._prepare(entry, query.image, result)
+        if kind == "id":
+            with at("id"):
+                result.features = entry.searcher.features(query.id)
+                result.stored = query.id
+        elif kind == "features":
+            with at("features"):
+                features = features_from_proto(query.features, self._limits)
+                result.features, result.encode_s = encode_set(entry, features)
+        else:
+            raise InvalidInput("the query is empty; give an image, an id or a feature set")
+        return None
+
+    def _prepare(self, entry: Entry, image: bytes, result: Resolved) -> PreparedImage:
+        encoder = self._registry.image_encoder(entry)
+        allowed = self._limits.max_image_bytes
+        if len(image) > allowed:
+            message = f"the image has {len(image)} bytes; this server takes at most {allowed}. Send a smaller copy"
+            raise LimitError(message, field="image", limit="max_image_bytes", allowed=allowed)
+        started = time.perf_counter()
+        prepared = encoder.featurizer.prepare(image)
+        result.decode_s = time.perf_counter() - started
+        return prepared
+
+    def _encode(self, entry: Entry, images: Sequence[tuple[Resolved, PreparedImage]], call: Call) -> None:
+        encoder = self._registry.image_encoder(entry)
+        with encoder.lock:
+            call.check()
+            sets, extract_s, encode_s = encoder.featurizer.encode_timed([prepared for _, prepared in images])
+        for (result, _), features in zip(images, sets, strict=True):
+            result.features = features
+            result.extract_s, result.encode_s = extract_s / len(images), encode_s / len(images)
+
+
+def encode_set(entry: Entry, features: FeatureSet) -> tuple[FeatureSet, float]:
+    """A caller's set after the collection's encoder, and the seconds that took. An encoded set is returned as it is:
+    the engine checks whose encoder it went through."""
+    started = time.perf_counter()
+    if features.stage is Stage.RAW:
+        features = entry.collection.encoder.encode_set(features)
+    return features, time.perf_counter() - started

@@ -1,0 +1,157 @@
+"""SearchService: search, rerank and compare."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from setwise_engine.errors import CancelledError, DeadlineError, InvalidInput
+from setwise_engine.feature_set import FeatureSet
+from setwise_engine.search import Answer, Options
+from setwise_proto.v1 import search_pb2 as pb
+from setwise_proto.v1 import types_pb2
+
+from setwise_server import convert
+from setwise_server._call import Call
+from setwise_server._errors import LimitError, at
+from setwise_server._registry import Entry, Registry
+from setwise_server._status import error_info, status_of
+from setwise_server._tensors import features_from_proto
+from setwise_server.handlers._queries import Queries, Resolved, encode_set
+from setwise_server.settings import Limits
+
+__all__ = ["SearchHandlers"]
+
+
+class SearchHandlers:
+    """Each method takes a request and its Call and gives the response, or raises."""
+
+    def __init__(self, registry: Registry, limits: Limits) -> None:
+        self._registry = registry
+        self._limits = limits
+        self._queries = Queries(registry, limits)
+
+    def search(self, request: pb.SearchRequest, call: Call) -> pb.SearchResponse:
+        """The k most similar images of a collection."""
+        entry = self._registry.get(request.collection)
+        options = convert.options_from_proto(request.options, self._limits)
+        (query,) = self._queries.resolve(entry, [("query", request.query)], call)
+        return _search(entry, query, options, call)
+
+    def search_batch(self, request: pb.SearchBatchRequest, call: Call) -> pb.SearchBatchResponse:
+        """Several searches; one forward pass for all their images, one item for each, error or answer."""
+        entry = self._registry.get(request.collection)
+        options = convert.options_from_proto(request.options, self._limits)
+        allowed = self._limits.max_batch
+        if len(request.queries) > allowed:
+            message = f"{len(request.queries)} queries in one batch; this server takes at most {allowed}"
+            raise LimitError(message, field="queries", limit="max_batch", allowed=allowed)
+        queries = [(f"queries[{i}]", query) for i, query in enumerate(request.queries)]
+        resolved = self._queries.resolve(entry, queries, call)
+        return pb.SearchBatchResponse(items=[_item(entry, query, options, call) for query in resolved])
+
+    def rerank(self, request: pb.RerankRequest, call: Call) -> pb.RerankResponse:
+        """Exact scores of the caller's own candidates."""
+        entry = self._registry.get(request.collection)
+        count = len(request.ids) + len(request.candidates)
+        _refuse_candidates(request, count, self._limits)
+        options = convert.options_from_proto(request.options, self._limits, default_k=max(1, count))
+        (query,) = self._queries.resolve(entry, [("query", request.query)], call)
+        features = query.value()
+        sets = _candidate_sets(entry, request.candidates, self._limits, call)
+        with at("query"):
+            answer = entry.searcher.rerank(features, request.ids, sets, options, call)
+        return pb.RerankResponse(
+            hits=[convert.hit_to_proto(hit, features) for hit in answer.hits],
+            certificate=convert.certificate_to_proto(answer),
+            timings=_timings(query, answer, call),
+            missing_ids=answer.missing,
+            collection_version=answer.version,
+            kernel=convert.kernel_to_proto(options.kernel),
+        )
+
+    def compare(self, request: pb.CompareRequest, call: Call) -> pb.CompareResponse:
+        """Every score of one pair."""
+        entry = self._registry.get(request.collection)
+        a, b = self._queries.resolve(entry, [("a", request.a), ("b", request.b)], call)
+        left, right = a.value(), b.value()
+        call.check()
+        before = call.elapsed_ms()
+        match = entry.searcher.compare(left, right)
+        timings = pb.Timings(
+            decode_ms=(a.decode_s + b.decode_s) * 1000,
+            extract_ms=(a.extract_s + b.extract_s) * 1000,
+            encode_ms=(a.encode_s + b.encode_s) * 1000,
+            rerank_ms=call.elapsed_ms() - before,
+        )
+        matches = convert.match_to_proto(match, left, right.grid, right.image_size) if request.include_matches else None
+        timings.total_ms = call.elapsed_ms()
+        return pb.CompareResponse(scores=convert.scores_to_proto(match.scores), matches=matches, timings=timings)
+
+
+def _search(entry: Entry, query: Resolved, options: Options, call: Call) -> pb.SearchResponse:
+    features = query.value()
+    call.check()
+    if query.stored is None:
+        answer = entry.searcher.search(features, options, call)
+    else:
+        answer = entry.searcher.search_id(query.stored, options, call)
+    return pb.SearchResponse(
+        hits=[convert.hit_to_proto(hit, features) for hit in answer.hits],
+        certificate=convert.certificate_to_proto(answer),
+        timings=_timings(query, answer, call),
+        collection_version=answer.version,
+        kernel=convert.kernel_to_proto(options.kernel),
+    )
+
+
+def _item(entry: Entry, query: Resolved, options: Options, call: Call) -> pb.SearchBatchItem:
+    """One query's answer, or its error; only a caller who is gone ends the whole batch."""
+    try:
+        return pb.SearchBatchItem(response=_search(entry, query, options, call))
+    except (DeadlineError, CancelledError):
+        raise
+    except Exception as error:  # told as this item's status, and logged there when it is a fault of ours
+        status = status_of(error)
+        info = error_info(status)
+        item = types_pb2.ItemError(
+            code=status.code, message=status.message, reason=info.reason, field=info.metadata["field"]
+        )
+        return pb.SearchBatchItem(error=item)
+
+
+def _timings(query: Resolved, answer: Answer, call: Call) -> pb.Timings:
+    timings = query.timings()
+    timings.recall_ms = answer.recall_s * 1000
+    timings.rerank_ms = answer.rerank_s * 1000
+    timings.fetch_ms = answer.fetch_s * 1000
+    timings.total_ms = call.elapsed_ms()
+    return timings
+
+
+def _refuse_candidates(request: pb.RerankRequest, count: int, limits: Limits) -> None:
+    if request.options.HasField("candidates"):
+        raise InvalidInput(
+            "a rerank scores exactly the given candidates; leave options.candidates out", field="options.candidates"
+        )
+    if count > limits.max_candidates:
+        message = f"{count} candidates to rerank; this server takes at most {limits.max_candidates}"
+        raise LimitError(message, field="candidates", limit="max_candidates", allowed=limits.max_candidates)
+    seen: set[str] = set()
+    for i, name in enumerate((*request.ids, *(candidate.id for candidate in request.candidates))):
+        if name in seen:
+            inline = i - len(request.ids)
+            field = f"ids[{i}]" if inline < 0 else f"candidates[{inline}].id"
+            raise InvalidInput(f'candidate "{name}" is given twice; give each one once', field=field)
+        seen.add(name)
+
+
+def _candidate_sets(
+    entry: Entry, candidates: Sequence[pb.Candidate], limits: Limits, call: Call
+) -> list[tuple[str, FeatureSet]]:
+    sets = []
+    for i, candidate in enumerate(candidates):
+        call.check()
+        with at(f"candidates[{i}].features"):
+            features, _ = encode_set(entry, features_from_proto(candidate.features, limits))
+        sets.append((candidate.id, features))
+    return sets

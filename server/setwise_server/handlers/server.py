@@ -1,0 +1,67 @@
+"""ServerService: versions, limits and models."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+
+from setwise_engine.features import ModelInfo
+from setwise_engine.matching import kernel_name
+from setwise_engine.search import default_candidates
+from setwise_proto.v1 import server_pb2 as pb
+
+from setwise_server._call import Call
+from setwise_server._registry import Registry
+from setwise_server._tensors import grid_to_proto
+from setwise_server.settings import ServerSettings
+
+__all__ = ["ServerHandlers"]
+
+LIBRARIES = ("numpy", "torch", "faiss-cpu", "grpcio", "protobuf")
+
+
+class ServerHandlers:
+    """Each method takes a request and its Call and gives the response, or raises."""
+
+    def __init__(self, registry: Registry, settings: ServerSettings) -> None:
+        self._registry = registry
+        self._settings = settings
+
+    def get_server_info(self, request: pb.GetServerInfoRequest, call: Call) -> pb.GetServerInfoResponse:
+        """Versions, limits and models."""
+        limits = pb.Limits(
+            **asdict(self._settings.limits),
+            default_candidates=default_candidates(10),
+            max_concurrent=self._settings.workers,
+            max_queue=self._settings.max_queue,
+        )
+        return pb.GetServerInfoResponse(
+            version=version("setwise"),
+            api_version="v1",
+            limits=limits,
+            models=[_model(info) for info in self._registry.models()],
+            libraries=_libraries() | {"kernel": kernel_name()},
+        )
+
+
+def _model(info: ModelInfo) -> pb.Model:
+    return pb.Model(
+        name=info.name,
+        fingerprint=info.fingerprint,
+        image_size=info.image_size,
+        grid=grid_to_proto(info.grid),
+        dims=info.dims,
+    )
+
+
+@cache
+def _libraries() -> dict[str, str]:
+    """Versions of what is installed; a network's library may be absent where only ready-made sets are served."""
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,136 @@
+"""The life of a server: listen, load, answer, drain."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import grpc
+import grpc.aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection, reflection_pb2
+
+from setwise_server._errors import PortError
+from setwise_server._interceptor import ErrorInterceptor
+from setwise_server._ports import check_port
+from setwise_server._registry import Registry
+from setwise_server._runner import Runner
+from setwise_server._servicer import SERVICES, Servicer
+from setwise_server.handlers import methods
+from setwise_server.settings import ServerSettings, address
+
+__all__ = ["Server", "run"]
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
+FLUSH_S = 0.5  # for the last replies to leave; health watches never end by themselves
+
+
+class Server:
+    """One server over some collections: `await start()`, `await load()`, later `await stop()`."""
+
+    def __init__(self, paths: Sequence[str | Path], settings: ServerSettings) -> None:
+        self._paths = paths
+        self._settings = settings
+        self._registry: Registry | None = None
+        self._runner = Runner(settings.workers, settings.max_queue)
+        self._servicer = Servicer(self._runner, settings.limits.max_message_bytes)
+        self._health = health.aio.HealthServicer()
+        self._grpc = grpc.aio.server(interceptors=[ErrorInterceptor()], options=_options(settings))
+
+    async def start(self) -> int:
+        """Listen, answering health checks with NOT_SERVING; the port. Raises PortError."""
+        await self._announce(NOT_SERVING)
+        self._grpc.add_generic_rpc_handlers((self._servicer, *_reflection()))
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)
+        if self._settings.port:
+            check_port(self._settings.host, self._settings.port)
+        try:
+            port = self._grpc.add_insecure_port(self._settings.address)
+        except RuntimeError as error:
+            raise PortError(f"cannot listen on {self._settings.address}: {error}", field="--port") from error
+        await self._grpc.start()
+        return port
+
+    async def load(self) -> int:
+        """Open the collections, load and warm their networks, turn SERVING; the number of collections.
+
+        Raises what Registry raises.
+        """
+        registry = await asyncio.to_thread(self._open)
+        self._servicer.open(methods(registry, self._settings))
+        await self._announce(SERVING)
+        return len(registry)
+
+    async def stop(self) -> None:
+        """Turn NOT_SERVING, refuse new calls, give the running ones `grace` seconds, and close everything."""
+        await self._health.enter_graceful_shutdown()
+        self._servicer.drain()
+        await self._runner.drain(self._settings.grace)
+        await self._grpc.stop(FLUSH_S)
+        await self._runner.close()
+        if self._registry is not None:
+            await asyncio.to_thread(self._registry.close)
+
+    def _open(self) -> Registry:
+        self._registry = Registry(self._paths, self._settings)
+        self._registry.warm()
+        return self._registry
+
+    async def _announce(self, status: int) -> None:
+        for name in ("", *SERVICES):
+            await self._health.set(name, status)
+
+
+def run(paths: Sequence[str | Path], settings: ServerSettings, ready: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT. `ready` is told, once, in one line, how many collections are served and where.
+
+    Raises PortError, and what opening the collections raises.
+    """
+    asyncio.run(_run(paths, settings, ready))
+
+
+async def _run(paths: Sequence[str | Path], settings: ServerSettings, ready: Callable[[str], None]) -> None:
+    told_to_stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: loop.call_soon_threadsafe(told_to_stop.set))
+    server = Server(paths, settings)
+    try:
+        port = await server.start()
+        stopping, loading = asyncio.create_task(told_to_stop.wait()), asyncio.create_task(server.load())
+        await asyncio.wait((stopping, loading), return_when=asyncio.FIRST_COMPLETED)
+        if loading.done():
+            count = loading.result()
+            noun = "collection" if count == 1 else "collections"
+            ready(f"serving {count} {noun} on {address(settings.host, port)}")
+        await stopping
+    finally:
+        await server.stop()
+
+
+def _options(settings: ServerSettings) -> list[tuple[str, int]]:
+    size = settings.limits.max_message_bytes
+    return [
+        ("grpc.max_receive_message_length", size),
+        ("grpc.max_send_message_length", size),
+        ("grpc.so_reuseport", 0),  # or a second server would share the port in silence
+    ]
+
+
+def _reflection() -> list[grpc.GenericRpcHandler]:
+    """Reflection under both of its names: the package registers v1alpha only, and v1 has the same messages."""
+    names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME, REFLECTION_V1)
+    answer = reflection.aio.ReflectionServicer(names).ServerReflectionInfo
+    handler = grpc.stream_stream_rpc_method_handler(
+        answer,
+        request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
+        response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
+    )
+    return [
+        grpc.method_handlers_generic_handler(name, {"ServerReflectionInfo": handler})
+        for name in (reflection.SERVICE_NAME, REFLECTION_V1)
+    ]

@@ -1,0 +1,70 @@
+"""What a server may be told, and what one call may ask of it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+
+from setwise_engine.errors import InvalidInput
+
+__all__ = ["Limits", "ServerSettings"]
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one call may ask for; clients read the same numbers from GetServerInfo.
+
+    Bytes of a message and of an encoded image, pixels of a decoded image, tokens of a feature set, queries of a batch,
+    hits and candidates of a search.
+    """
+
+    max_message_bytes: int = 16 * MIB
+    max_image_bytes: int = 15 * MIB
+    max_image_pixels: int = 100_000_000
+    max_tokens: int = 4096
+    max_batch: int = 32
+    max_k: int = 1000
+    max_candidates: int = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSettings:
+    """Everything that a server is started with.
+
+    workers: calls that compute at once; max_queue: calls that may wait for one of them.
+    threads: cores that one forward pass uses, None for what torch chooses; the passes of one network run one by one.
+    weights: local weight files by network name, for networks whose weights no package holds.
+    grace: seconds that running calls are given when the server is told to stop.
+    Raises InvalidInput for a number out of range.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 50051
+    workers: int = field(default_factory=lambda: os.cpu_count() or 1)
+    max_queue: int = 64
+    device: str = "auto"
+    threads: int | None = None
+    weights: tuple[tuple[str, str], ...] = ()
+    grace: float = 10.0
+    limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port <= 65535:
+            raise InvalidInput(f"port {self.port} is not within 0 and 65535; 0 lets the system choose", field="--port")
+        for name, least in (("workers", 1), ("max_queue", 0), ("threads", 1), ("grace", 0)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                option = f"--{name.replace('_', '-')}"
+                raise InvalidInput(f"{option} is {value}; it must be at least {least}", field=option)
+
+    @property
+    def address(self) -> str:
+        """`host:port` as gRPC takes it; an IPv6 address in brackets."""
+        return address(self.host, self.port)
+
+
+def address(host: str, port: int) -> str:
+    """`host:port`, with an IPv6 host in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
