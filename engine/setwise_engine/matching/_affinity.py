@@ -71,12 +71,12 @@ def _kernel() -> tuple[str, Callable[[_Half, _Half], _Floats]]:
     try:
         native = importlib.import_module("setwise_engine.matching._kernel")
     except ImportError as error:
+        advice = "install a C++17 compiler and reinstall setwise"
         if wanted == "native":
-            message = f"{_VARIABLE} is native, but the kernel was not built ({error}); install a C++17 compiler and reinstall"
-            raise Unavailable(message, field=_VARIABLE) from error
+            raise Unavailable(f"the native kernel was not built ({error}); {advice}", field=_VARIABLE) from error
         logging.getLogger("setwise").warning(
-            "the native kernel was not built: numpy computes the same results, more slowly; "
-            "install a C++17 compiler and reinstall setwise, or set %s=numpy to silence this",
+            "the native kernel was not built: numpy computes the same results, more slowly; %s, or set %s=numpy",
+            advice,
             _VARIABLE,
         )
         return "numpy", _numpy_affinity
