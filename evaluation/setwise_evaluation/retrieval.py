@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
 from setwise_engine.errors import InvalidInput
 
 __all__ = ["Estimate", "bootstrap", "f1_at", "label_f1", "paired_bootstrap", "random_f1", "recall_by_candidates"]

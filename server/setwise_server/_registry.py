@@ -10,12 +10,12 @@ from pathlib import Path
 
 import torch
 from PIL import Image
+
 from setwise_engine.collection import Collection
 from setwise_engine.errors import Incompatible, InvalidInput, NotFound
 from setwise_engine.features import DecodeLimits, Extractor, ModelInfo, load_extractor
 from setwise_engine.featurizer import Featurizer
 from setwise_engine.search import Options, Searcher
-
 from setwise_server.settings import ServerSettings
 
 __all__ = ["Entry", "ImageEncoder", "Registry"]

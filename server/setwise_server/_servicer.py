@@ -6,8 +6,8 @@ from functools import partial
 
 import grpc
 import grpc.aio
-from setwise_proto.v1 import collections_pb2, images_pb2, search_pb2, server_pb2
 
+from setwise_proto.v1 import collections_pb2, images_pb2, search_pb2, server_pb2
 from setwise_server._call import Call
 from setwise_server._errors import NotReadyError, ReplyTooLargeError
 from setwise_server._runner import Runner

@@ -11,8 +11,8 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
-from setwise_engine import errors
 
+from setwise_engine import errors
 from setwise_server._errors import BusyError, NotReadyError, ReplyTooLargeError, UnknownMethodError
 
 __all__ = ["DETAILS_KEY", "DOMAIN", "error_info", "grpc_code", "status_of"]

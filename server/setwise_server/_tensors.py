@@ -6,10 +6,10 @@ import math
 from typing import Any
 
 import numpy as np
+
 from setwise_engine.errors import FeatureError, InvalidInput
 from setwise_engine.feature_set import FeatureSet, Grid, ImageSize, Stage, Tokens
 from setwise_proto.v1 import types_pb2 as pb
-
 from setwise_server._errors import LimitError, at
 from setwise_server.settings import Limits
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
+
 from setwise_engine.collection import MetadataValue, StoredImage
 from setwise_engine.errors import InvalidInput
 from setwise_engine.feature_set import FeatureSet, Grid, ImageSize
@@ -14,7 +15,6 @@ from setwise_engine.matching import Kernel, Match, Scores, token_boxes
 from setwise_engine.search import Answer, Hit, Options
 from setwise_proto.v1 import images_pb2, search_pb2
 from setwise_proto.v1 import types_pb2 as pb
-
 from setwise_server._errors import LimitError, at
 from setwise_server._tensors import features_to_proto, grid_to_proto, image_size_to_proto
 from setwise_server.settings import Limits

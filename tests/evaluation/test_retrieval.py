@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from setwise_engine.errors import InvalidInput
 from setwise_evaluation.retrieval import (
     bootstrap,

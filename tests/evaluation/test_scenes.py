@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+
 from setwise_engine.errors import InvalidInput, Unavailable
 from setwise_evaluation.scenes import Cutout, Split, compose, find_backgrounds, find_cutouts, pool, write_scenes
 from setwise_evaluation.scenes.__main__ import main

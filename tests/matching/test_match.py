@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+
 from setwise_engine.errors import FeatureError, InvalidInput
 from setwise_engine.feature_set import FeatureSet, Grid, ImageSize
 from setwise_engine.matching import Kernel, affinity, assign, containment, match, score, token_boxes

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+
 from setwise_engine.errors import InvalidInput
 from setwise_engine.matching import Assignment, assign, verify
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+
 from setwise_engine.errors import FeatureError, InvalidInput
 from setwise_engine.matching import affinity, assign, reference, square, upper_bound, verify
 

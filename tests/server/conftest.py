@@ -16,6 +16,7 @@ import pytest
 from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
+
 from setwise_engine.collection import Collection, ImageRecord, Settings
 from setwise_engine.encoder import Encoder, fit_encoder
 from setwise_engine.feature_set import FeatureSet, Grid, ImageSize

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from setwise_engine.errors import CancelledError, DeadlineError
 from setwise_server._call import Call
 

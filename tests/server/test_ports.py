@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 
 import pytest
+
 from setwise_server._errors import PortError
 from setwise_server._ports import check_port
 

@@ -6,6 +6,7 @@ import asyncio
 import threading
 
 import pytest
+
 from setwise_engine.errors import CancelledError
 from setwise_server._call import Call
 from setwise_server._errors import BusyError

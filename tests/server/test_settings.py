@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from setwise_engine.errors import InvalidInput
 from setwise_server import ServerSettings
 

@@ -6,6 +6,7 @@ import logging
 
 import grpc
 import pytest
+
 from setwise_engine import errors
 from setwise_server._errors import BusyError, LimitError, NotReadyError, ReplyTooLargeError, at
 from setwise_server._status import grpc_code, status_of

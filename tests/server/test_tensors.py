@@ -7,6 +7,7 @@ import pytest
 from google.protobuf.message import DecodeError
 from hypothesis import given
 from hypothesis import strategies as st
+
 from setwise_engine.errors import EngineError, FeatureError, InvalidInput
 from setwise_engine.feature_set import FeatureSet, Grid, ImageSize, Stage
 from setwise_proto.v1 import types_pb2 as pb

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from setwise_engine.errors import EngineError
-
 from setwise_evaluation.scenes import (
     DEFAULT_BACKGROUNDS,
     DEFAULT_CUTOUTS,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
 from setwise_engine.errors import Unavailable
 
 __all__ = [

@@ -10,7 +10,6 @@ from enum import StrEnum
 from pathlib import Path
 
 from setwise_engine.errors import InvalidInput
-
 from setwise_evaluation.scenes._assets import Cutout, picture_name
 
 __all__ = ["Pool", "Split", "pool"]

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from setwise_engine.errors import InvalidInput
-
 from setwise_evaluation.scenes._assets import Cutout
 from setwise_evaluation.scenes._compose import Scene, compose
 from setwise_evaluation.scenes._splits import Split, pool

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf.message import DecodeError, Message
+
 from setwise_engine.errors import InvalidInput
 from setwise_proto.v1 import collections_pb2, images_pb2, search_pb2, server_pb2
-
 from setwise_server._call import Call
 from setwise_server._registry import Registry
 from setwise_server.handlers.collections import CollectionHandlers

@@ -11,7 +11,6 @@ from setwise_engine.feature_set import FeatureSet, Stage
 from setwise_engine.features import PreparedImage
 from setwise_proto.v1 import search_pb2
 from setwise_proto.v1 import types_pb2 as pb
-
 from setwise_server._call import Call
 from setwise_server._errors import LimitError, at
 from setwise_server._registry import Entry, Registry

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from setwise_proto.v1 import collections_pb2 as pb
-
 from setwise_server._call import Call
 from setwise_server._registry import Entry, Registry
 

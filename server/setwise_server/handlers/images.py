@@ -8,7 +8,6 @@ import uuid
 
 from setwise_engine.errors import InvalidInput, NotFound
 from setwise_proto.v1 import images_pb2 as pb
-
 from setwise_server import convert
 from setwise_server._call import Call
 from setwise_server._registry import Registry

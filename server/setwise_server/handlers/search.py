@@ -9,7 +9,6 @@ from setwise_engine.feature_set import FeatureSet
 from setwise_engine.search import Answer, Options
 from setwise_proto.v1 import search_pb2 as pb
 from setwise_proto.v1 import types_pb2
-
 from setwise_server import convert
 from setwise_server._call import Call
 from setwise_server._errors import LimitError, at

@@ -10,7 +10,6 @@ from setwise_engine.features import ModelInfo
 from setwise_engine.matching import kernel_name
 from setwise_engine.search import default_candidates
 from setwise_proto.v1 import server_pb2 as pb
-
 from setwise_server._call import Call
 from setwise_server._registry import Registry
 from setwise_server._tensors import grid_to_proto
