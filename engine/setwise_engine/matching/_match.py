@@ -11,7 +11,7 @@ from setwise_engine.feature_set import FeatureSet
 from setwise_engine.matching import _scores
 from setwise_engine.matching._affinity import affinity
 from setwise_engine.matching._types import Floats, Half, Indices, Kernel, Match, Scores
-from setwise_engine.matching.reference import optimal_pairs, square
+from setwise_engine.matching.reference import optimal_pairs, squares
 
 __all__ = ["describe", "half", "match"]
 
@@ -32,8 +32,12 @@ def describe(q: FeatureSet, x: FeatureSet, A: Floats, pairs: tuple[Indices, Indi
     order = np.lexsort((rows, -A[rows, columns]))
     rows, columns = rows[order], columns[order]
     affinities: Floats = A[rows, columns]
-    cosines = _scores.pair_cosines(half(q), half(x), rows, columns, affinities)
-    return Match(rows, columns, affinities, cosines, _all_scores(q, x, A, (rows, columns), sigma))
+    q_squares, x_squares = squares(half(q)), squares(half(x))
+    cosines = _scores.cosines(affinities, q_squares[rows], x_squares[columns])
+    norms = {"q_square": math.fsum(q_squares), "x_square": math.fsum(x_squares)}
+    return Match(
+        rows, columns, affinities, cosines, _all_scores(q, x, A, L=math.fsum(affinities), sigma=sigma, **norms)
+    )
 
 
 def half(features: FeatureSet) -> Half:
@@ -50,11 +54,9 @@ def half(features: FeatureSet) -> Half:
     return rounded
 
 
-def _all_scores(q: FeatureSet, x: FeatureSet, A: Floats, pairs: tuple[Indices, Indices], sigma: float) -> Scores:
-    a, b = half(q), half(x)
-    L, q_square, x_square = math.fsum(A[pairs]), square(a), square(b)
+def _all_scores(q: FeatureSet, x: FeatureSet, A: Floats, *, L: float, sigma: float, **norms: float) -> Scores:
     cosine, inner_product, rbf = (
-        _scores.score(L, q_square=q_square, x_square=x_square, kernel=kernel, sigma=sigma)
+        _scores.score(L, **norms, kernel=kernel, sigma=sigma)
         for kernel in (Kernel.COSINE, Kernel.INNER_PRODUCT, Kernel.RBF)
     )
     by_query, by_hit = _scores.maxsim(A)
@@ -62,8 +64,8 @@ def _all_scores(q: FeatureSet, x: FeatureSet, A: Floats, pairs: tuple[Indices, I
         cosine=cosine,
         inner_product=inner_product,
         rbf=rbf,
-        spatio_semantic=_scores.spatio_semantic(A, q_square, x_square) if q.grid and q.grid == x.grid else None,
-        maxsim_query=_scores.divided(by_query, q_square, x_square),
-        maxsim_hit=_scores.divided(by_hit, q_square, x_square),
-        pooled=_scores.pooled(a, b),
+        spatio_semantic=_scores.spatio_semantic(A, **norms) if q.grid and q.grid == x.grid else None,
+        maxsim_query=_scores.divided(by_query, **norms),
+        maxsim_hit=_scores.divided(by_hit, **norms),
+        pooled=_scores.pooled(half(q), half(x)),
     )

@@ -8,10 +8,10 @@ import numpy as np
 
 from setwise_engine.errors import InvalidInput
 from setwise_engine.matching._affinity import affinity
-from setwise_engine.matching._types import Floats, Half, Indices, Kernel
+from setwise_engine.matching._types import Floats, Half, Kernel
 from setwise_engine.matching.reference import optimal_pairs, squares
 
-__all__ = ["containment", "divided", "maxsim", "pair_cosines", "pooled", "score", "spatio_semantic"]
+__all__ = ["containment", "cosines", "divided", "maxsim", "pooled", "score", "spatio_semantic"]
 
 
 def score(matched_sum: float, *, q_square: float, x_square: float, kernel: Kernel, sigma: float) -> float:
@@ -83,13 +83,8 @@ def containment(q: Half, x: Half) -> float:
     total = math.fsum(weights)
     if total == 0.0:
         return 0.0
-    weighted = _cosines(A, weights[:, None], squares(x)) * (weights / total)[:, None]
+    weighted = cosines(A, weights[:, None], squares(x)) * (weights / total)[:, None]
     return math.fsum(weighted[optimal_pairs(weighted)])
-
-
-def pair_cosines(q: Half, x: Half, rows: Indices, columns: Indices, affinities: Floats) -> Floats:
-    """Cosines of matched tokens, (p,) in [-1, 1], 0 where a token is zero; affinities: (p,) their inner products."""
-    return _cosines(affinities, squares(q)[rows], squares(x)[columns])
 
 
 def spatio_semantic(A: Floats, q_square: float, x_square: float) -> float:
@@ -97,7 +92,8 @@ def spatio_semantic(A: Floats, q_square: float, x_square: float) -> float:
     return _cosine(math.fsum(A.diagonal()), q_square, x_square)
 
 
-def _cosines(A: Floats, q_squares: Floats, x_squares: Floats) -> Floats:
+def cosines(A: Floats, q_squares: Floats, x_squares: Floats) -> Floats:
+    """Inner products of tokens to cosines in [-1, 1], by the tokens' squared norms; 0 where a token is zero."""
     norms = np.sqrt(q_squares * x_squares)
-    cosines: Floats = np.divide(A, norms, out=np.zeros_like(A), where=norms > 0.0)
-    return np.clip(cosines, -1.0, 1.0)
+    divided: Floats = np.divide(A, norms, out=np.zeros_like(A), where=norms > 0.0)
+    return np.clip(divided, -1.0, 1.0)

@@ -110,8 +110,11 @@ def checked(A: ArrayLike) -> Floats:
 def _digits(tokens: Half) -> tuple[Floats, Floats]:
     """The integers h and l of every number: tokens = (2^20 h + l) 2^-24."""
     value = tokens.astype(np.float64)
-    high = np.rint(value * 2.0**4)
-    return high, (value - high * 2.0**-4) * 2.0**24
+    value *= 2.0**4
+    high = np.rint(value)
+    value -= high
+    value *= 2.0**20
+    return high, value
 
 
 def _rounded_once(parts: list[Floats]) -> Floats:
