@@ -1,0 +1,38 @@
+"""Collections on disk: crash-safe appends, memory-mapped reads, coarse recall (docs/format.md)."""
+
+from setwise_engine.collection._collection import Collection
+from setwise_engine.collection._metadata import MetadataScalar, MetadataValue, check_id, check_metadata
+from setwise_engine.collection._schema import FORMAT_VERSION
+from setwise_engine.collection._snapshot import Snapshot
+from setwise_engine.collection._types import (
+    Candidate,
+    CollectionInfo,
+    ImageRecord,
+    IndexInfo,
+    Known,
+    Settings,
+    Source,
+    StoredImage,
+    VerifyReport,
+)
+from setwise_engine.collection._verify import verify_folder
+
+__all__ = [
+    "FORMAT_VERSION",
+    "Candidate",
+    "Collection",
+    "CollectionInfo",
+    "ImageRecord",
+    "IndexInfo",
+    "Known",
+    "MetadataScalar",
+    "MetadataValue",
+    "Settings",
+    "Snapshot",
+    "Source",
+    "StoredImage",
+    "VerifyReport",
+    "check_id",
+    "check_metadata",
+    "verify_folder",
+]

@@ -1,0 +1,187 @@
+"""Connections to the catalog: one for writing, a pool for reading."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+from setwise_engine.collection._durable import Disk
+from setwise_engine.collection._schema import CATALOG_FILE, check_identity, create_tables, sqlite_errors
+from setwise_engine.errors import CollectionError, CorruptError, FormatError
+
+__all__ = ["Catalog", "create_catalog", "read_number", "read_text"]
+
+_SQLITE_MAGIC = b"SQLite format 3\0"
+_POOL_SIZE = 16
+
+
+def create_catalog(folder: Path, meta: dict[str, str | int], disk: Disk) -> None:
+    """Makes the catalog of an empty collection; it appears under its name only when it is whole and on disk."""
+    temporary = folder / f"{CATALOG_FILE}.tmp"
+    for leftover in (temporary, *(folder / f"{temporary.name}{suffix}" for suffix in ("-wal", "-shm"))):
+        disk.remove(leftover)
+    with sqlite_errors(folder):
+        connection = _connect(temporary, "mode=rwc")
+        try:
+            create_tables(connection)
+            connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+            disk.commit(connection)
+        finally:
+            connection.close()  # the last connection moves the log into the file and removes it
+    descriptor = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        disk.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    disk.rename(temporary, folder / CATALOG_FILE)
+    disk.fsync_folder(folder)
+
+
+class Catalog:
+    """The catalog of one collection, opened; safe from many threads."""
+
+    def __init__(self, folder: Path, *, writable: bool) -> None:
+        """Opens and checks it. Raises FormatError when it is not ours, CorruptError when it is damaged."""
+        self.folder = folder
+        self._file = folder / CATALOG_FILE
+        self._writable = writable
+        self._pool: list[sqlite3.Connection] = []
+        self._lock = threading.Lock()
+        self._closed = False
+        self._seen: tuple[int, ...] = ()
+        _check_magic(folder)
+        with self.reading() as connection:
+            check_identity(connection, folder)
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """A connection inside one read transaction: every query in the `with` sees the same version."""
+        connection = self._take()
+        try:
+            with sqlite_errors(self.folder):
+                connection.execute("BEGIN")
+            yield connection
+        finally:
+            self._give(connection)
+
+    @contextlib.contextmanager
+    def writing(self, disk: Disk) -> Iterator[tuple[sqlite3.Connection, int]]:
+        """A connection inside one write transaction and the version that its commit makes.
+
+        The caller holds the writer lock. Commits at the end of the `with`, rolls back when it raises.
+        """
+        with sqlite_errors(self.folder):
+            connection = _connect(self._file, "mode=rw")
+            try:
+                connection.execute("PRAGMA synchronous=FULL")
+                connection.execute("BEGIN IMMEDIATE")
+                version = read_number(connection, "version") + 1
+                yield connection, version
+                connection.execute("UPDATE meta SET value = ? WHERE name = 'version'", (version,))
+                disk.commit(connection)
+            finally:
+                # Closing rolls back what was not committed. It checkpoints only when no reader is left.
+                connection.close()
+
+    def close(self) -> None:
+        """Closes all connections that are not in use; the rest close when they are given back."""
+        with self._lock:
+            self._closed = True
+            pool, self._pool = self._pool, []
+        for connection in pool:
+            connection.close()
+
+    def _take(self) -> sqlite3.Connection:
+        with self._lock:
+            if self._closed:
+                raise CollectionError(f"collection {self.folder} is closed; open it again")
+            stale = self._drop_if_changed()
+            connection = self._pool.pop() if self._pool else None
+        for old in stale:
+            old.close()
+        return connection or self._connect_reader()
+
+    def _give(self, connection: sqlite3.Connection) -> None:
+        with contextlib.suppress(sqlite3.Error):
+            connection.rollback()
+            with self._lock:
+                if not self._closed and len(self._pool) < _POOL_SIZE:
+                    self._pool.append(connection)
+                    return
+        connection.close()
+
+    def _connect_reader(self) -> sqlite3.Connection:
+        with sqlite_errors(self.folder):
+            connection = _connect(self._file, "mode=rw" if self._writable else self._read_only_mode())
+            connection.execute("PRAGMA query_only=ON")
+            return connection
+
+    def _read_only_mode(self) -> str:
+        # Without a log nobody has written since the last close, and SQLite needs no shared memory file (which it
+        # could not create in an unwritable folder) when it is told that the file does not change.
+        return "mode=ro" if self._log_size() else "mode=ro&immutable=1"
+
+    def _drop_if_changed(self) -> list[sqlite3.Connection]:
+        """Immutable connections do not see another user's commits: they go when the file or its log has changed."""
+        if self._writable:
+            return []
+        state = self._file.stat()
+        now = (state.st_ino, state.st_size, state.st_mtime_ns, self._log_size())
+        if now == self._seen:
+            return []
+        stale, self._pool, self._seen = self._pool, [], now
+        return stale
+
+    def _log_size(self) -> int:
+        with contextlib.suppress(FileNotFoundError):
+            return self._file.with_name(f"{CATALOG_FILE}-wal").stat().st_size
+        return 0
+
+
+def read_number(connection: sqlite3.Connection, name: str) -> int:
+    """A whole number from the catalog's `meta` table. Raises CorruptError when it is not there."""
+    value = _read_meta(connection, name)
+    if not isinstance(value, int):
+        raise CorruptError(f"the catalog lacks its {name!r} entry; restore it from a backup")
+    return value
+
+
+def read_text(connection: sqlite3.Connection, name: str) -> str:
+    """A text from the catalog's `meta` table. Raises CorruptError when it is not there."""
+    value = _read_meta(connection, name)
+    if not isinstance(value, str):
+        raise CorruptError(f"the catalog lacks its {name!r} entry; restore it from a backup")
+    return value
+
+
+def _read_meta(connection: sqlite3.Connection, name: str) -> object:
+    row = connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+    return row[0] if row else None
+
+
+def _connect(file: Path, options: str) -> sqlite3.Connection:
+    # isolation_level=None: transactions begin and end only where this module says so.
+    uri = f"file:{quote(str(file.absolute()))}?{options}"
+    return sqlite3.connect(uri, uri=True, timeout=5.0, isolation_level=None, check_same_thread=False)
+
+
+def _check_magic(folder: Path) -> None:
+    file = folder / CATALOG_FILE
+    try:
+        with file.open("rb") as stream:
+            magic = stream.read(len(_SQLITE_MAGIC))
+    except FileNotFoundError:
+        message = f"{folder} holds no {CATALOG_FILE}, so it is not a collection; give a folder made by `setwise index`"
+        raise FormatError(message) from None
+    except OSError as error:
+        raise CollectionError(f"{file} cannot be read ({error.strerror}); check its rights") from error
+    if magic == _SQLITE_MAGIC:
+        return
+    if (folder / "encoder.safetensors").exists():
+        raise CorruptError(f"{file} is damaged: it does not begin like an SQLite file; restore it from a backup")
+    raise FormatError(f"{file} is not an SQLite file, so not a catalog; give a folder made by `setwise index`")

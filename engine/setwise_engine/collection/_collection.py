@@ -1,0 +1,304 @@
+"""A collection: images' feature sets, metadata and deletions in one folder (docs/format.md)."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from setwise_engine.coarse import Coarse
+from setwise_engine.collection._catalog import Catalog, create_catalog, read_text
+from setwise_engine.collection._current_index import CurrentIndex
+from setwise_engine.collection._durable import Disk
+from setwise_engine.collection._encoder_file import ENCODER_FILE, check_settings, load_encoder
+from setwise_engine.collection._index import INDEX_FOLDER, make_index, write_index
+from setwise_engine.collection._info import bytes_by_kind, count_tokens, index_info
+from setwise_engine.collection._lock import LOCK_FILE, WriterLock
+from setwise_engine.collection._metadata import MetadataValue
+from setwise_engine.collection._place import check_local, existing_folder, is_writable
+from setwise_engine.collection._recall import Recall, Scan
+from setwise_engine.collection._schema import CATALOG_FILE, FORMAT_VERSION, sqlite_errors
+from setwise_engine.collection._snapshot import Snapshot
+from setwise_engine.collection._types import (
+    CollectionInfo,
+    ImageRecord,
+    IndexInfo,
+    Known,
+    Settings,
+    Source,
+    VerifyReport,
+)
+from setwise_engine.collection._verify import verify_folder
+from setwise_engine.collection._view import Segments, read_view
+from setwise_engine.collection._writer import SEGMENTS_FOLDER, Writer
+from setwise_engine.encoder import Encoder
+from setwise_engine.errors import CollectionError, CorruptError, ReadOnlyError
+
+__all__ = ["Collection"]
+
+
+class Collection:
+    """One folder of images' feature sets. Safe from many threads; open it once per process.
+
+        with Collection.open("photos.setwise") as collection, collection.snapshot() as snapshot:
+            candidates = snapshot.recall(vector, 200)
+
+    path, name: the folder and its stem. settings, encoder, uuid: fixed at creation. read_only: opened without the
+    right to write.
+    """
+
+    def __init__(self, path: Path, *, read_only: bool, disk: Disk) -> None:
+        """Use `create` or `open`."""
+        self.path = path
+        self.read_only = read_only or not is_writable(path)
+        self._disk = disk
+        self._catalog = Catalog(path, writable=is_writable(path))
+        with self._catalog.reading() as connection, sqlite_errors(path):
+            self.uuid = read_text(connection, "uuid")
+            self.created = read_text(connection, "created")
+            self.settings = Settings(**json.loads(read_text(connection, "settings")))
+        self.encoder = load_encoder(path, self.settings)
+        self._coarse = Coarse(self.settings.coarse, self.encoder.coarse_basis)
+        self._segments = Segments(path / SEGMENTS_FOLDER, dims=self.settings.dims, coarse=self._coarse.dims)
+        self._scan = Scan(self._segments)
+        self._index = CurrentIndex(path, collection=self.uuid, coarse=self.settings.coarse, dims=self._coarse.dims)
+        self._writer = Writer(path, self._catalog, disk, uuid=self.uuid, settings=self.settings, coarse=self._coarse)
+        self._lock = threading.Lock()
+        self._recall: Recall | None = None
+
+    @classmethod
+    def create(
+        cls, path: str | os.PathLike[str], settings: Settings, encoder: Encoder, *, disk: Disk | None = None
+    ) -> Self:
+        """Makes an empty collection in a folder that does not exist, is empty, or holds an unfinished creation.
+
+        Raises CollectionError when the folder holds anything else, Incompatible when settings and encoder differ.
+        `disk` is for tests that watch what is written.
+        """
+        folder, disk = Path(path).resolve(), disk or Disk()
+        check_settings(settings, encoder)
+        Coarse(settings.coarse, encoder.coarse_basis)
+        check_local(folder)
+        _make_folder(folder)
+        with WriterLock(folder).hold():
+            _check_empty(folder)
+            for name in (SEGMENTS_FOLDER, INDEX_FOLDER):
+                (folder / name).mkdir(exist_ok=True)
+            disk.publish(folder / ENCODER_FILE, [encoder.to_bytes()])
+            meta: dict[str, str | int] = {
+                "uuid": str(uuid.uuid4()),
+                "created": datetime.now(UTC).isoformat(timespec="seconds"),
+                "settings": json.dumps(asdict(settings), ensure_ascii=False),
+                "version": 0,
+            }
+            create_catalog(folder, meta, disk)
+            disk.fsync_folder(folder.parent)
+        return cls.open(folder, disk=disk)
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], *, read_only: bool = False, disk: Disk | None = None) -> Self:
+        """Opens a collection; one in a folder without write permission is opened read-only.
+
+        Raises NotFound when there is none, FormatError when it is not ours or of an unknown version, CorruptError when
+        a part is missing or damaged, CollectionError on a network file system.
+        """
+        folder = existing_folder(path)
+        check_local(folder)
+        collection = cls(folder, read_only=read_only, disk=disk or Disk())
+        try:
+            with collection.snapshot():
+                pass
+            if not collection.read_only:
+                collection._writer.sweep()
+        except BaseException:
+            collection.close()
+            raise
+        return collection
+
+    @property
+    def name(self) -> str:
+        """The folder's name without its suffix."""
+        return self.path.stem
+
+    @property
+    def coarse(self) -> Coarse:
+        """What pools a query's tokens to the vector that `Snapshot.recall` takes."""
+        return self._coarse
+
+    def append(self, records: Sequence[ImageRecord]) -> int:
+        """Stores images, replacing those whose ids exist, in one durable commit; returns the new version.
+
+        An empty sequence changes nothing. Raises InvalidInput and Incompatible naming the image at fault, LockedError
+        naming another writer, ReadOnlyError, and CollectionError when the disk is full; then nothing was stored.
+        """
+        self._check_writable()
+        return self._writer.append(records) if records else self._version()
+
+    def delete(self, ids: Sequence[str]) -> int:
+        """Deletes images by id in one durable commit; returns the new version. Ids that do not exist are left out."""
+        self._check_writable()
+        return self._writer.delete(ids) if ids else self._version()
+
+    def update(
+        self, changes: Mapping[str, Mapping[str, MetadataValue]], sources: Mapping[str, Source] | None = None
+    ) -> int:
+        """Replaces the metadata, and where given the sources, of images by id; their features stay as they are.
+
+        One durable commit; returns the new version. Raises NotFound naming an id that does not exist.
+        """
+        self._check_writable()
+        return self._writer.update(changes, sources) if changes or sources else self._version()
+
+    def sources(self) -> dict[str, Known]:
+        """Source, content hash and metadata of every image by id: what tells whether a file must be read again."""
+        columns = "id, source_path, source_size, source_mtime_ns, content_hash, metadata"
+        with self._catalog.reading() as connection, sqlite_errors(self.path):
+            return {
+                id: Known(None if path is None else Source(path, size, mtime), content_hash, json.loads(text))
+                for id, path, size, mtime, content_hash, text in connection.execute(f"SELECT {columns} FROM images")
+            }
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[Snapshot]:
+        """The newest version, for reading; later commits do not show in it."""
+        with contextlib.ExitStack() as stack:
+            try:
+                snapshot = stack.enter_context(self._snapshot())
+            except CorruptError:
+                # A segment may have gone with the version that needed it: the newest version decides.
+                snapshot = stack.enter_context(self._snapshot())
+            yield snapshot
+
+    def build_index(self) -> IndexInfo:
+        """Makes the FAISS index for the present version and puts it in the place of the old one.
+
+        Raises LockedError and ReadOnlyError as `append` does.
+        """
+        self._check_writable()
+        with self._snapshot() as snapshot:
+            keys, vectors = snapshot.all_coarse()
+            view = snapshot.view
+        index, factory = make_index(keys, vectors)
+        with self._writer.lock.hold():
+            describe = {
+                "collection": self.uuid,
+                "version": view.version,
+                "segments": {str(entry.id): entry.rows for entry in view.entries.values()},
+                "coarse": self.settings.coarse,
+                "dims": self._coarse.dims,
+                "rows": len(keys),
+                "factory": factory,
+            }
+            sidecar = write_index(self.path, index, describe, self._disk)
+        return IndexInfo(sidecar.version, sidecar.rows, sidecar.factory, sidecar.bytes)
+
+    def info(self) -> CollectionInfo:
+        """What the collection holds and how many bytes it takes."""
+        with self._catalog.reading() as connection, sqlite_errors(self.path):
+            recall = self._view_recall(connection)
+            tokens = count_tokens(connection)
+        return CollectionInfo(
+            name=self.name,
+            uuid=self.uuid,
+            path=str(self.path),
+            format_version=FORMAT_VERSION,
+            created=self.created,
+            version=recall.view.version,
+            settings=self.settings,
+            sigma=self.encoder.sigma,
+            images=recall.view.images,
+            tokens=tokens,
+            dead_rows=len(recall.view.dead),
+            segments=len(recall.view.entries),
+            indexed=recall.covered(),
+            index=index_info(recall),
+            bytes=bytes_by_kind(self.path, recall, dims=self.settings.dims, coarse=self._coarse.dims),
+        )
+
+    def verify(self, progress: Callable[[int, int], None] | None = None) -> VerifyReport:
+        """Reads every byte and compares it with what was written; changes nothing.
+
+        progress: called with the bytes done and the bytes in all.
+        """
+        return verify_folder(self.path, progress)
+
+    def close(self) -> None:
+        """Gives back connections and mappings. Arrays that were handed out stay valid."""
+        self._catalog.close()
+        self._segments.clear()
+        self._recall = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Collection({str(self.path)!r})"
+
+    @contextlib.contextmanager
+    def _snapshot(self) -> Iterator[Snapshot]:
+        with self._catalog.reading() as connection:
+            with sqlite_errors(self.path):
+                recall = self._view_recall(connection)
+            yield Snapshot(connection, recall.view, recall, self._segments, self.settings)
+
+    def _view_recall(self, connection: sqlite3.Connection) -> Recall:
+        with self._lock:
+            known = self._recall
+        view = read_view(connection, known.view if known else None)
+        index = self._index.get()
+        if index is not None and index.sidecar.version > view.version:
+            index = None
+        if known is not None and (known.view, known.index) == (view, index):
+            return known
+        if known is None or known.view is not view:
+            self._segments.check_sizes(view.entries.values())
+        recall = Recall(view, index, self._scan)
+        with self._lock:
+            if self._recall is None or self._recall.view.version <= view.version:
+                self._recall = recall
+        return recall
+
+    def _version(self) -> int:
+        with self.snapshot() as snapshot:
+            return snapshot.version
+
+    def _check_writable(self) -> None:
+        if self.read_only:
+            reason = "it was opened so" if is_writable(self.path) else "this process may not write to its folder"
+            raise ReadOnlyError(f"collection {self.path} is read-only: {reason}")
+        self._disk.check()
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise CollectionError(f"{folder} is a file; choose another name for the collection") from None
+    except OSError as error:
+        raise CollectionError(f"folder {folder} cannot be made ({error.strerror}); choose another place") from error
+    if not is_writable(folder):
+        raise ReadOnlyError(f"this process may not write to {folder}; change its rights or choose another place")
+
+
+def _check_empty(folder: Path) -> None:
+    """An unfinished creation has every name but the catalog's, which comes last."""
+    if (folder / CATALOG_FILE).exists():
+        raise CollectionError(f"{folder} is a collection already; open it, or choose another name")
+    ours = {LOCK_FILE, ENCODER_FILE, SEGMENTS_FOLDER, INDEX_FOLDER}
+    for path in folder.iterdir():
+        if path.name not in ours and not path.name.startswith((CATALOG_FILE, ENCODER_FILE)):
+            raise CollectionError(f"{folder} holds {path.name!r}, which is not ours; choose an empty or a new folder")

@@ -1,0 +1,119 @@
+"""Every durable write of a collection: the one place that a test can replace by a recorder.
+
+A file is written under a temporary name, forced to disk, renamed, and its folder forced to disk; only then does the
+catalog commit. After an fsync has failed, the kernel may have dropped the data and a second fsync may still answer
+success (Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020), so nothing is retried: the
+disk turns read-only until the collection is opened anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from setwise_engine.errors import CollectionError, ReadOnlyError
+
+__all__ = ["Bytes", "Disk"]
+
+Bytes = bytes | NDArray[Any]
+"""What can be written without a copy: bytes or a C-contiguous array."""
+
+
+class Disk:
+    """Writes, forces and renames files, and commits the catalog."""
+
+    def __init__(self) -> None:
+        self._failure = ""
+
+    def check(self) -> None:
+        """Raises ReadOnlyError once a write could not be forced to disk."""
+        if self._failure:
+            raise ReadOnlyError(self._failure)
+
+    def publish(self, path: Path, chunks: Iterable[Bytes]) -> None:
+        """Writes a new file so that after a crash it is whole or absent; `path` is replaced if it exists.
+
+        Raises ReadOnlyError when it could not be forced to disk, CollectionError when it could not be written.
+        """
+        self.check()
+        temporary = path.with_name(f"{path.name}.tmp")
+        try:
+            descriptor = self.create(temporary)
+            try:
+                for chunk in chunks:
+                    self.write(descriptor, chunk)
+                self.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            self.rename(temporary, path)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise _cannot_write(path, error) from error
+        self.fsync_folder(path.parent)
+
+    def create(self, path: Path) -> int:
+        """Opens a new, empty file for writing and returns its descriptor."""
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+
+    def write(self, descriptor: int, chunk: Bytes) -> None:
+        """Appends all bytes of the chunk."""
+        left = chunk.view(np.uint8).reshape(-1).data if isinstance(chunk, np.ndarray) else memoryview(chunk)
+        while left:
+            left = left[os.write(descriptor, left) :]
+
+    def fsync(self, descriptor: int) -> None:
+        """Forces a file to disk. Raises ReadOnlyError when that failed."""
+        with self._must_last("a file"):
+            os.fsync(descriptor)
+
+    def rename(self, source: Path, target: Path) -> None:
+        """Gives a file its final name, replacing what had it."""
+        source.replace(target)
+
+    def fsync_folder(self, folder: Path) -> None:
+        """Forces a folder's names to disk. Raises ReadOnlyError when that failed."""
+        with self._must_last(f"folder {folder}"):
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+    def commit(self, connection: sqlite3.Connection) -> None:
+        """Commits the catalog; SQLite forces its log to disk. Raises ReadOnlyError when that failed."""
+        try:
+            connection.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            raise self._fail("the catalog", error) from error
+
+    def remove(self, path: Path) -> None:
+        """Removes a file that nothing refers to; that it is gone need not last."""
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()
+
+    @contextlib.contextmanager
+    def _must_last(self, what: str) -> Any:
+        try:
+            yield
+        except OSError as error:
+            raise self._fail(what, error) from error
+
+    def _fail(self, what: str, error: Exception) -> ReadOnlyError:
+        self._failure = (
+            f"{what} could not be forced to disk ({error}); what was being written is not stored, and the collection "
+            "is read-only until it is opened again; check the disk first"
+        )
+        return ReadOnlyError(self._failure)
+
+
+def _cannot_write(path: Path, error: OSError) -> CollectionError:
+    message = f"{path} could not be written ({error.strerror or error}); nothing of it was stored; make room and retry"
+    return CollectionError(message)

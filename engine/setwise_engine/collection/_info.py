@@ -1,0 +1,46 @@
+"""What a collection holds, counted."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from setwise_engine.collection._recall import Recall
+from setwise_engine.collection._schema import CATALOG_FILE
+from setwise_engine.collection._types import IndexInfo
+
+__all__ = ["bytes_by_kind", "count_tokens", "index_info"]
+
+
+def index_info(recall: Recall) -> IndexInfo | None:
+    """The index in use."""
+    if recall.index is None:
+        return None
+    sidecar = recall.index.sidecar
+    return IndexInfo(sidecar.version, sidecar.rows, sidecar.factory, sidecar.bytes)
+
+
+def count_tokens(connection: sqlite3.Connection) -> int:
+    """Tokens of all live images."""
+    return int(connection.execute("SELECT coalesce(sum(tokens), 0) FROM images").fetchone()[0])
+
+
+def bytes_by_kind(folder: Path, recall: Recall, *, dims: int, coarse: int) -> dict[str, int]:
+    """Bytes on disk: what the segments are made of, dead rows included, and the other files."""
+    entries = recall.view.entries.values()
+    tokens = sum(entry.tokens for entry in entries) * dims * 2
+    vectors = sum(entry.rows for entry in entries) * coarse * 4
+    thumbnails = sum(entry.thumbnail_bytes for entry in entries)
+    return {
+        "tokens": tokens,
+        "coarse": vectors,
+        "thumbnails": thumbnails,
+        "other": sum(entry.bytes for entry in entries) - tokens - vectors - thumbnails,
+        "catalog": sum(_size(folder / f"{CATALOG_FILE}{suffix}") for suffix in ("", "-wal")),
+        "encoder": _size(folder / "encoder.safetensors"),
+        "index": recall.index.sidecar.bytes if recall.index else 0,
+    }
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0

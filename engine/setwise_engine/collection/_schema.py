@@ -1,0 +1,97 @@
+"""The catalog's tables, and how a file is told to be one (docs/format.md)."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from setwise_engine.errors import CollectionError, CorruptError, FormatError, LockedError
+
+__all__ = ["CATALOG_FILE", "FORMAT_VERSION", "check_identity", "create_tables", "sqlite_errors"]
+
+CATALOG_FILE = "catalog.sqlite"
+FORMAT_VERSION = 1
+APPLICATION_ID = 0x53455457  # "SETW"
+
+_TABLES = """
+CREATE TABLE meta (
+    name TEXT PRIMARY KEY,
+    value NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE segments (
+    id INTEGER PRIMARY KEY,
+    file TEXT NOT NULL UNIQUE,
+    state TEXT NOT NULL CHECK (state IN ('live')),
+    rows INTEGER NOT NULL CHECK (rows > 0),
+    tokens INTEGER NOT NULL,
+    thumbnail_bytes INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    sha256 TEXT NOT NULL
+);
+
+CREATE TABLE images (
+    key INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    tokens INTEGER NOT NULL,
+    width INTEGER,
+    height INTEGER,
+    grid_rows INTEGER,
+    grid_columns INTEGER,
+    content_hash TEXT NOT NULL,
+    source_path TEXT,
+    source_size INTEGER,
+    source_mtime_ns INTEGER,
+    metadata TEXT NOT NULL
+);
+
+CREATE TABLE dead (
+    key INTEGER PRIMARY KEY,
+    version INTEGER NOT NULL
+);
+"""
+
+
+def create_tables(connection: sqlite3.Connection) -> None:
+    """Makes an empty database a catalog of the present format version."""
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("BEGIN IMMEDIATE")
+    for statement in _TABLES.split(";"):
+        connection.execute(statement)
+    connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version={FORMAT_VERSION}")
+
+
+def check_identity(connection: sqlite3.Connection, folder: Path) -> None:
+    """Raises FormatError when the database is no catalog, or of a version that this release does not know."""
+    application = connection.execute("PRAGMA application_id").fetchone()[0]
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if application != APPLICATION_ID:
+        raise FormatError(
+            f"{folder / CATALOG_FILE} is an SQLite file but no catalog of ours; give a folder made by `setwise index`"
+        )
+    if version != FORMAT_VERSION:
+        advice = "install a newer setwise to open it" if version > FORMAT_VERSION else "build the collection anew"
+        raise FormatError(
+            f"{folder} has format version {version}, this release knows version {FORMAT_VERSION}; {advice}"
+        )
+
+
+@contextlib.contextmanager
+def sqlite_errors(folder: Path) -> Iterator[None]:
+    """Turns what SQLite says into a sentence that names the catalog."""
+    catalog = folder / CATALOG_FILE
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise LockedError(f"{catalog} is locked by another program; close it and try again") from error
+        if error.sqlite_errorcode == sqlite3.SQLITE_ERROR:
+            raise CorruptError(f"{catalog} lacks a part ({error}); restore it from a backup") from error
+        raise CollectionError(
+            f"{catalog} cannot be read or written ({error}); check the disk and the rights"
+        ) from error
+    except sqlite3.DatabaseError as error:
+        raise CorruptError(f"{catalog} is damaged ({error}); restore it from a backup") from error

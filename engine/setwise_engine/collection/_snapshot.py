@@ -1,0 +1,184 @@
+"""One version of a collection, read."""
+
+from __future__ import annotations
+
+import json
+import math
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from setwise_engine.collection._metadata import MetadataValue
+from setwise_engine.collection._recall import Recall
+from setwise_engine.collection._schema import sqlite_errors
+from setwise_engine.collection._types import Candidate, Settings, StoredImage
+from setwise_engine.collection._view import ROW_BITS, Segments, View
+from setwise_engine.errors import CorruptError, Incompatible, NotFound
+from setwise_engine.feature_set import FeatureSet, Grid, ImageSize, Stage
+
+__all__ = ["Snapshot"]
+
+_CHUNK = 900  # parameters of one statement; SQLite's oldest limit is 999
+_IMAGE = "key, id, tokens, width, height, grid_rows, grid_columns, metadata"
+
+
+class Snapshot:
+    """One version of a collection: later commits do not show. Safe from several threads until its `with` ends.
+
+    A key names a stored image within the collection (segment << 32 | row); it is never used twice.
+    """
+
+    def __init__(
+        self, connection: sqlite3.Connection, view: View, recall: Recall, segments: Segments, settings: Settings
+    ) -> None:
+        self._connection = connection
+        self.view = view
+        self._recall = recall
+        self._segments = segments
+        self._settings = settings
+        self._lock = threading.Lock()
+
+    @property
+    def version(self) -> int:
+        """Version of the catalog; grows by one with each commit."""
+        return self.view.version
+
+    def __len__(self) -> int:
+        """Number of live images."""
+        return self.view.images
+
+    def recall(self, vector: NDArray[np.float32], k: int) -> list[Candidate]:
+        """The k images (or all, if fewer) whose coarse vectors have the highest inner product with `vector` (c,).
+
+        Best first. Raises Incompatible when `vector` has another length than the collection's coarse vectors.
+        """
+        vector = np.ascontiguousarray(vector, np.float32)
+        if vector.shape != (self._segments.coarse_dims,):
+            raise Incompatible(
+                f"coarse vector of shape {vector.shape} does not fit this collection's {self._settings.coarse} "
+                f"vectors of {self._segments.coarse_dims} numbers; pool it with the collection's encoder"
+            )
+        return self._recall.best(vector, k)
+
+    def prefetch(self, keys: Sequence[int]) -> None:
+        """Asks the kernel to read the tokens of these images ahead; returns at once."""
+        for key in sorted(keys):
+            segment, row = self._segments.of(self.view, key)
+            segment.prefetch(row)
+
+    def tokens(self, key: int) -> NDArray[np.float16]:
+        """Tokens (n, d): a read-only view into the mapped file, its checksum verified.
+
+        Raises CorruptError naming image and file when the bytes are not those that were written.
+        """
+        segment, row = self._segments.of(self.view, key)
+        try:
+            return segment.tokens(row)
+        except CorruptError:
+            raise CorruptError(segment.damage(row, self._id(key))) from None
+
+    def square(self, key: int) -> float:
+        """Squared Frobenius norm of the tokens, to the bit what `setwise_engine.matching.square` gives."""
+        segment, row = self._segments.of(self.view, key)
+        return segment.square(row)
+
+    def norm(self, key: int) -> float:
+        """Frobenius norm of the tokens."""
+        return math.sqrt(self.square(key))
+
+    def coarse(self, key: int) -> NDArray[np.float32]:
+        """Coarse vector (c,) of unit norm, or zeros."""
+        segment, row = self._segments.of(self.view, key)
+        vector: NDArray[np.float32] = segment.coarse()[row]
+        return vector
+
+    def features(self, key: int) -> FeatureSet:
+        """The image's feature set, encoded."""
+        segment, row = self._segments.of(self.view, key)
+        return FeatureSet(
+            tokens=self.tokens(key),
+            stage=Stage.ENCODED,
+            model=self._settings.model_fingerprint,
+            encoder=self._settings.encoder_fingerprint,
+            grid=segment.grid(row),
+            image_size=segment.image_size(row),
+        )
+
+    def all_coarse(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Keys of all images, rising, and their coarse vectors (images, c)."""
+        keys = np.array([row[0] for row in self._query("SELECT key FROM images ORDER BY key", ())], np.int64)
+        vectors = np.empty((len(keys), self._segments.coarse_dims), np.float32)
+        first = 0
+        for entry in self.view.entries.values():
+            last = int(np.searchsorted(keys, (entry.id + 1) << ROW_BITS))
+            rows = keys[first:last] - (entry.id << ROW_BITS)
+            vectors[first:last] = self._segments.get(entry).coarse()[rows]
+            first = last
+        return keys, vectors
+
+    def ids(self, keys: Sequence[int]) -> list[str]:
+        """Ids of the keys, in their order. Raises NotFound for a key that this version does not hold."""
+        found = {row[0]: row[1] for row in self._select("SELECT key, id FROM images WHERE key IN", keys)}
+        return [_must(found, key, self.version) for key in keys]
+
+    def keys(self, ids: Sequence[str]) -> list[int | None]:
+        """Keys of the ids, in their order; None where there is no such image."""
+        found = {row[1]: row[0] for row in self._select("SELECT key, id FROM images WHERE id IN", ids)}
+        return [found.get(id) for id in ids]
+
+    def page(self, after_id: str, limit: int) -> list[int]:
+        """Keys of at most `limit` images whose ids follow `after_id` ("" for the beginning), by their UTF-8 bytes."""
+        rows = self._query("SELECT key FROM images WHERE id > ? ORDER BY id LIMIT ?", (after_id, limit))
+        return [row[0] for row in rows]
+
+    def stored(
+        self, keys: Sequence[int], *, metadata: bool | Sequence[str] = True, thumbnails: bool = False
+    ) -> list[StoredImage]:
+        """What answers show of the images, in the order of the keys.
+
+        metadata: all of it, none, or the named entries. Raises NotFound for a key that this version does not hold.
+        """
+        found = {row[0]: row for row in self._select(f"SELECT {_IMAGE} FROM images WHERE key IN", keys)}
+        return [self._stored(_must(found, key, self.version), metadata, thumbnails) for key in keys]
+
+    def _stored(self, row: tuple[Any, ...], metadata: bool | Sequence[str], thumbnails: bool) -> StoredImage:
+        key, id, tokens, width, height, grid_rows, grid_columns, text = row
+        segment, number = self._segments.of(self.view, key)
+        return StoredImage(
+            id=id,
+            metadata=_chosen(text, metadata),
+            image_size=None if width is None else ImageSize(width, height),
+            grid=None if grid_rows is None else Grid(grid_rows, grid_columns),
+            tokens=tokens,
+            thumbnail=segment.thumbnail(number) if thumbnails else b"",
+        )
+
+    def _id(self, key: int) -> str:
+        row = next(self._select("SELECT key, id FROM images WHERE key IN", [key]), None)
+        return row[1] if row else ""
+
+    def _select(self, statement: str, values: Sequence[int] | Sequence[str]) -> Iterator[tuple[Any, ...]]:
+        for first in range(0, len(values), _CHUNK):
+            part = values[first : first + _CHUNK]
+            yield from self._query(f"{statement} ({','.join('?' * len(part))})", part)
+
+    def _query(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        with self._lock, sqlite_errors(self._segments.folder.parent):
+            return self._connection.execute(statement, values).fetchall()
+
+
+def _must(found: dict[int, Any], key: int, version: int) -> Any:
+    if key not in found:
+        raise NotFound(f"version {version} of the collection has no image with key {key}")
+    return found[key]
+
+
+def _chosen(text: str, wanted: bool | Sequence[str]) -> dict[str, MetadataValue]:
+    if wanted is False:
+        return {}
+    metadata: dict[str, MetadataValue] = json.loads(text)
+    return metadata if wanted is True else {name: metadata[name] for name in wanted if name in metadata}

@@ -1,0 +1,153 @@
+"""Reads every byte of a collection and names whatever is not what was written; changes nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from setwise_engine.coarse import Coarse
+from setwise_engine.collection._catalog import Catalog, read_text
+from setwise_engine.collection._encoder_file import load_encoder
+from setwise_engine.collection._index import INDEX_FOLDER, read_sidecar
+from setwise_engine.collection._place import existing_folder, is_writable
+from setwise_engine.collection._schema import sqlite_errors
+from setwise_engine.collection._segment import Segment
+from setwise_engine.collection._types import Settings, VerifyReport
+from setwise_engine.collection._view import ROW_BITS, SegmentEntry, View, read_view
+from setwise_engine.collection._writer import SEGMENTS_FOLDER
+from setwise_engine.errors import CollectionError, CorruptError
+
+__all__ = ["verify_folder"]
+
+_STEP = 1 << 22
+Progress = Callable[[int, int], None]
+
+
+def verify_folder(path: str | Path, progress: Progress | None = None) -> VerifyReport:
+    """Verifies the collection in a folder, also one that is too damaged to be opened.
+
+    progress: called with the bytes done and the bytes in all. Raises NotFound and FormatError when there is no
+    collection of a known version; everything else is a problem in the report.
+    """
+    folder = existing_folder(path)
+    try:
+        catalog = Catalog(folder, writable=is_writable(folder))
+    except CorruptError as error:
+        return VerifyReport(False, [str(error)], 0, 0)
+    try:
+        with catalog.reading() as connection, sqlite_errors(folder):
+            run = _Run(folder, connection, progress or (lambda done, total: None))
+            run.all()
+            return VerifyReport(not run.problems, run.problems, run.view.images, run.done)
+    except CorruptError as error:
+        return VerifyReport(False, [str(error)], 0, 0)
+    finally:
+        catalog.close()
+
+
+class _Run:
+    """One verification: the problems so far and the bytes done."""
+
+    def __init__(self, folder: Path, connection: sqlite3.Connection, progress: Progress) -> None:
+        self.folder = folder
+        self.problems: list[str] = []
+        self.done = 0
+        self.view: View = read_view(connection, None)
+        self._connection = connection
+        self._progress = progress
+        self._total = sum(entry.bytes for entry in self.view.entries.values())
+
+    def all(self) -> None:
+        """Catalog first, then what it refers to."""
+        self.problems += _catalog_problems(self._connection)
+        try:
+            settings = Settings(**json.loads(read_text(self._connection, "settings")))
+            coarse = Coarse(settings.coarse, load_encoder(self.folder, settings).coarse_basis).dims
+        except (CollectionError, ValueError, TypeError) as error:
+            self.problems.append(str(error))
+            return
+        for entry in self.view.entries.values():
+            self._segment(entry, settings.dims, coarse)
+        self.problems += _index_problems(self.folder, read_text(self._connection, "uuid"))
+
+    def _segment(self, entry: SegmentEntry, dims: int, coarse: int) -> None:
+        path = self.folder / SEGMENTS_FOLDER / entry.file
+        try:
+            segment = Segment(path, rows=entry.rows, tokens=entry.tokens, dims=dims, coarse=coarse, bytes=entry.bytes)
+        except CollectionError as error:
+            self.problems.append(str(error))
+            return
+        before = len(self.problems)
+        self.problems += self._row_problems(entry, segment)
+        same = _sha256(path, self._advance) == entry.sha256
+        if not same and len(self.problems) == before:
+            self.problems.append(f"segment {entry.file} differs from its SHA-256; restore it from a backup")
+
+    def _row_problems(self, entry: SegmentEntry, segment: Segment) -> Iterator[str]:
+        try:
+            segment.coarse()
+        except CorruptError as error:
+            yield str(error)
+        span = (entry.id << ROW_BITS, (entry.id + 1) << ROW_BITS)
+        columns = "key, id, tokens, width, height, grid_rows, grid_columns"
+        rows = self._connection.execute(f"SELECT {columns} FROM images WHERE key >= ? AND key < ? ORDER BY key", span)
+        for key, id, tokens, *shape in rows:
+            row = key - span[0]
+            if row >= entry.rows:
+                yield f"image {id!r} is row {row} of segment {entry.file}, which has {entry.rows} rows"
+                continue
+            try:
+                segment.tokens(row)
+            except CorruptError:
+                yield segment.damage(row, id)
+            here = [*(segment.image_size(row) or (None, None)), *(segment.grid(row) or (None, None))]
+            if (tokens, shape) != (segment.token_count(row), here):
+                yield f"image {id!r} has other numbers of tokens, grid or size in the catalog than in {entry.file}"
+
+    def _advance(self, step: int) -> None:
+        self.done += step
+        self._progress(self.done, self._total)
+
+
+def _catalog_problems(connection: sqlite3.Connection) -> Iterator[str]:
+    for (line,) in connection.execute("PRAGMA integrity_check"):
+        if line != "ok":
+            yield f"the catalog is damaged: {line}"
+    for table in ("images", "dead"):
+        orphans = f"SELECT count(*) FROM {table} WHERE key >> 32 NOT IN (SELECT id FROM segments)"
+        if count := connection.execute(orphans).fetchone()[0]:
+            yield f"{count} rows of the catalog's table {table!r} name a segment that does not exist"
+    if count := connection.execute("SELECT count(*) FROM images JOIN dead USING (key)").fetchone()[0]:
+        yield f"{count} images are both live and dead in the catalog"
+    counted = (
+        "SELECT s.file, s.rows, (SELECT count(*) FROM images WHERE key >> 32 = s.id)"
+        " + (SELECT count(*) FROM dead WHERE key >> 32 = s.id) AS n FROM segments s WHERE n != s.rows"
+    )
+    for file, rows, found in connection.execute(counted):
+        yield f"segment {file} has {rows} rows, the catalog knows {found} of them"
+
+
+def _index_problems(folder: Path, uuid: str) -> Iterator[str]:
+    """The index is derived and may be absent; one that is there must be whole."""
+    try:
+        sidecar = read_sidecar(folder)
+        if sidecar is None:
+            return
+        if sidecar.collection != uuid:
+            yield f"the index in {folder / INDEX_FOLDER} belongs to another collection; build it anew"
+        elif _sha256(folder / INDEX_FOLDER / sidecar.file) != sidecar.sha256:
+            yield f"index {sidecar.file} differs from its SHA-256; build it anew"
+    except (OSError, ValueError) as error:
+        yield f"the index cannot be read ({error}); build it anew"
+
+
+def _sha256(path: Path, advance: Callable[[int], None] = lambda step: None) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(_STEP):
+            digest.update(chunk)
+            advance(len(chunk))
+    return digest.hexdigest()
