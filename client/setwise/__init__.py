@@ -1,1 +1,103 @@
-"""Setwise client."""
+"""Setwise: image retrieval by exact set matching. This is the client; it is all that users import.
+
+import setwise
+
+with setwise.connect("localhost:50051") as client:      # or a collection's directory: "photos.setwise"
+    hits = client.search("photo.jpg", matches=True, thumbnails=True)
+    hits.save("answer.png")
+    hits[0].draw_matches().save("matches.png")
+"""
+
+from importlib.metadata import version as _version
+
+from setwise._async_client import AsyncClient, connect_async
+from setwise._client import Client, connect
+from setwise._errors import (
+    CancelledError,
+    ClosedError,
+    ConflictError,
+    DataLossError,
+    DeadlineExceededError,
+    FailedPreconditionError,
+    InternalError,
+    InvalidArgumentError,
+    MissingExtraError,
+    NotFoundError,
+    NotRequestedError,
+    PermissionDeniedError,
+    ResourceExhaustedError,
+    SetwiseError,
+    UnauthenticatedError,
+    UnavailableError,
+    UnimplementedError,
+)
+from setwise._features import FeatureSet, Grid, Id, ImageSize, Stage
+from setwise._hits import Comparison, Hit, Hits
+from setwise._options import Kernel
+from setwise._query import Query
+from setwise._transport import AsyncTransport, Transport
+from setwise._values import (
+    Certificate,
+    CollectionInfo,
+    Image,
+    Limits,
+    Matches,
+    Model,
+    Scores,
+    ServerInfo,
+    Timings,
+)
+
+__all__ = [
+    "AsyncClient",
+    "AsyncTransport",
+    "CancelledError",
+    "Certificate",
+    "Client",
+    "ClosedError",
+    "CollectionInfo",
+    "Comparison",
+    "ConflictError",
+    "DataLossError",
+    "DeadlineExceededError",
+    "FailedPreconditionError",
+    "FeatureSet",
+    "Grid",
+    "Hit",
+    "Hits",
+    "Id",
+    "Image",
+    "ImageSize",
+    "InternalError",
+    "InvalidArgumentError",
+    "Kernel",
+    "Limits",
+    "Matches",
+    "MissingExtraError",
+    "Model",
+    "NotFoundError",
+    "NotRequestedError",
+    "PermissionDeniedError",
+    "Query",
+    "ResourceExhaustedError",
+    "Scores",
+    "ServerInfo",
+    "SetwiseError",
+    "Stage",
+    "Timings",
+    "Transport",
+    "UnauthenticatedError",
+    "UnavailableError",
+    "UnimplementedError",
+    "__version__",
+    "connect",
+    "connect_async",
+]
+
+__version__ = _version("setwise")
+
+# Tracebacks, reprs and documentation shall say `setwise.Client`, which is what users import.
+for _name in __all__:
+    if _name != "__version__":
+        globals()[_name].__module__ = "setwise"
+del _name

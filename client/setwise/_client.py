@@ -1,0 +1,288 @@
+"""The blocking client, and `connect`."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Self, TypeAlias, TypeVar
+
+import grpc
+from google.protobuf.message import Message
+
+from setwise._batch import Outcome
+from setwise._errors import ClosedError, SetwiseError
+from setwise._features import Id
+from setwise._hits import Comparison, Hits
+from setwise._local import LocalTransport
+from setwise._options import Kernel, MetadataLike, Options, check_timeout
+from setwise._plan import Candidates, Plans
+from setwise._query import QueryLike
+from setwise._retry import Budget, Retries
+from setwise._steps import Call, Steps, advance
+from setwise._target import resolve
+from setwise._transport import GrpcTransport, Transport
+from setwise._values import CollectionInfo, Image, ServerInfo
+from setwise_proto.v1 import images_pb2
+
+__all__ = ["Client", "connect"]
+
+T = TypeVar("T")
+# `Client.list` hides the type inside the class.
+Outcomes: TypeAlias = list[Outcome]
+CollectionInfos: TypeAlias = list[CollectionInfo]
+
+
+def connect(
+    target: str | os.PathLike[str],
+    *,
+    collection: str | None = None,
+    timeout: float | None = 30.0,
+    retries: int = 4,
+    credentials: grpc.ChannelCredentials | None = None,
+    transport: Transport | None = None,
+) -> Client:
+    """Open a client for a server or for a collection on this machine.
+
+        with setwise.connect("localhost:50051") as client:
+            hits = client.search("photo.jpg")
+        with setwise.connect("photos.setwise") as client:      # no server needed: it runs in this process
+            hits = client.search("photo.jpg")
+
+    target: "host:port", or the directory that `setwise index` made (needs `pip install "setwise[server]"`).
+    collection: which one to ask; needed only when the server holds several. Each call may name another.
+    timeout: seconds that a call may take, retries included; None for no limit. Each call may give its own.
+    retries: further attempts when no server answers or a full one says when to come back; 0 for none.
+    credentials: for TLS, from `grpc.ssl_channel_credentials`. transport: one of your own, for tests.
+    A server is contacted by the first call; a directory is opened at once.
+    Raises NotFoundError, InvalidArgumentError, FailedPreconditionError and MissingExtraError, naming the target.
+    """
+    return Client(
+        target, collection=collection, timeout=timeout, retries=retries, credentials=credentials, transport=transport
+    )
+
+
+class Client:
+    """Asks a server, or a collection on this machine, and waits for the answers. Thread-safe.
+
+        with setwise.Client("localhost:50051") as client:
+            for hit in client.search("photo.jpg", k=5):
+                print(hit.score, hit.id)
+
+    Arguments as for `setwise.connect`. Every method raises `SetwiseError` or a class below it, and nothing of gRPC's.
+    """
+
+    def __init__(
+        self,
+        target: str | os.PathLike[str],
+        *,
+        collection: str | None = None,
+        timeout: float | None = 30.0,
+        retries: int = 4,
+        credentials: grpc.ChannelCredentials | None = None,
+        transport: Transport | None = None,
+    ) -> None:
+        self._target = str(target)
+        self._timeout = check_timeout(timeout)
+        self._retries = Retries(retries)
+        self._plans = Plans(collection)
+        self._closed = False
+        self._transport = transport or _open(target, credentials)
+
+    def search(
+        self,
+        query: QueryLike,
+        *,
+        k: int = 10,
+        candidates: int | None = None,
+        kernel: str = Kernel.COSINE,
+        min_score: float | None = None,
+        metadata: MetadataLike = True,
+        scores: bool = False,
+        matches: bool = False,
+        thumbnails: bool = False,
+        collection: str | None = None,
+        timeout: float | None = None,
+    ) -> Hits:
+        """The k most similar images.
+
+            hits = client.search("photo.jpg", k=5, matches=True, thumbnails=True)
+            hits.save("answer.png")
+            hits[0].draw_matches().save("matches.png")
+
+        query: a path to an image file (any `str` is a path), bytes of an image file, a PIL image, a uint8 array of
+            pixels (h, w), (h, w, 3) or (h, w, 4), `setwise.Id(...)` for a stored image, or a `setwise.FeatureSet`.
+        k: how many hits; fewer come back when the collection holds fewer.
+        candidates: how many images the coarse stage recalls for exact scoring, at least k; None for the server's
+            default. More cost time and find what the coarse stage ranks low.
+        kernel: "cosine", "inner_product" or "rbf"; the scale of score and min_score is the kernel's.
+        min_score: hits below it are left out.
+        metadata: True for all fields, False for none, or a list of names.
+        scores, matches, thumbnails: return every score, the matched patches, a small picture of each hit.
+        collection, timeout: for this call instead of the client's; None for the client's.
+        Raises SetwiseError: InvalidArgumentError, NotFoundError, UnavailableError, DeadlineExceededError and so on.
+        """
+        options = Options(k, candidates, kernel, min_score, metadata, scores, matches, thumbnails)
+        return self._run(self._plans.search(query, options, collection), timeout)
+
+    def search_many(
+        self,
+        queries: Iterable[QueryLike],
+        *,
+        k: int = 10,
+        candidates: int | None = None,
+        kernel: str = Kernel.COSINE,
+        min_score: float | None = None,
+        metadata: MetadataLike = True,
+        scores: bool = False,
+        matches: bool = False,
+        thumbnails: bool = False,
+        collection: str | None = None,
+        timeout: float | None = None,
+    ) -> Outcomes:
+        """One outcome a query, in their order: its Hits, or the SetwiseError that it met.
+
+            for outcome in client.search_many(["a.jpg", "b.jpg"]):
+                print(outcome if isinstance(outcome, setwise.SetwiseError) else outcome[0])
+
+        Queries travel in batches as large as the server allows; `timeout` counts for each batch. One bad query does
+        not fail the others; what fails a whole batch (no server, a wrong option) is raised. Arguments as for `search`.
+        """
+        options = Options(k, candidates, kernel, min_score, metadata, scores, matches, thumbnails)
+        return self._run(self._plans.search_many(queries, options, collection), timeout)
+
+    def rerank(
+        self,
+        query: QueryLike,
+        candidates: Candidates,
+        *,
+        k: int | None = None,
+        kernel: str = Kernel.COSINE,
+        min_score: float | None = None,
+        metadata: MetadataLike = True,
+        scores: bool = False,
+        matches: bool = False,
+        thumbnails: bool = False,
+        collection: str | None = None,
+        timeout: float | None = None,
+    ) -> Hits:
+        """Your own candidates in exact order: usable behind any other search engine.
+
+            hits = client.rerank("photo.jpg", ["beach.jpg", "harbour.jpg", ("mine", setwise.FeatureSet(tokens))])
+
+        candidates: ids of stored images (here a string is an id), pairs of a name and a FeatureSet, or a mapping from
+            names to FeatureSets. Ids that the collection does not hold are listed in `hits.missing`.
+        k: how many hits; None for all candidates. Other arguments as for `search`.
+        """
+        options = Options(k, None, kernel, min_score, metadata, scores, matches, thumbnails)
+        return self._run(self._plans.rerank(query, candidates, options, collection), timeout)
+
+    def compare(
+        self,
+        a: QueryLike,
+        b: QueryLike,
+        *,
+        matches: bool = True,
+        collection: str | None = None,
+        timeout: float | None = None,
+    ) -> Comparison:
+        """Every score of one pair, and which patch of a was matched with which of b.
+
+            client.compare("left.jpg", "right.jpg").draw_matches().save("matches.png")
+
+        a, b: as the query of `search`. The collection's model, encoder and sigma apply.
+        """
+        return self._run(self._plans.compare(a, b, matches, collection), timeout)
+
+    def get(
+        self,
+        id: str | Id,
+        *,
+        thumbnail: bool = True,
+        features: bool = False,
+        collection: str | None = None,
+        timeout: float | None = None,
+    ) -> Image:
+        """One stored image: metadata, size, thumbnail, and on request its encoded feature set.
+
+        client.get("holiday/beach.jpg").thumbnail.show()
+        """
+        return self._run(self._plans.get(id, thumbnail, features, collection), timeout)
+
+    def list(
+        self,
+        *,
+        page_size: int = 100,
+        thumbnails: bool = False,
+        collection: str | None = None,
+        timeout: float | None = None,
+    ) -> Iterator[Image]:
+        """All stored images, in the order of the UTF-8 bytes of their ids; fetched page by page while you iterate.
+
+            ids = [image.id for image in client.list()]
+
+        page_size: images a call, 1 to 1000. timeout: for each page.
+        """
+        return self._pages(self._plans.page_request(page_size, thumbnails, collection), timeout)
+
+    def collections(self, *, timeout: float | None = None) -> CollectionInfos:
+        """What the server holds, by name."""
+        return self._run(self._plans.collections(), timeout)
+
+    def info(self, *, timeout: float | None = None) -> ServerInfo:
+        """Versions, limits and models of the server."""
+        return self._run(self._plans.info(), timeout)
+
+    def close(self) -> None:
+        """Let go of the connection; later calls raise ClosedError. Closing twice is fine."""
+        if not self._closed:
+            self._closed = True
+            self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<setwise.Client {self._target!r}{', closed' if self._closed else ''}>"
+
+    def _pages(self, first: images_pb2.ListImagesRequest, timeout: float | None) -> Iterator[Image]:
+        page = self._run(self._plans.page(first, ""), timeout)
+        yield from page.images
+        while page.next_token:
+            page = self._run(self._plans.page(first, page.next_token), timeout)
+            yield from page.images
+
+    def _run(self, steps: Steps[T], timeout: float | None) -> T:
+        budget = Budget(self._timeout if timeout is None else check_timeout(timeout))
+        step = advance(steps, None)
+        while isinstance(step, Call):
+            step = advance(steps, self._try(step, budget))
+        return step.value
+
+    def _try(self, call: Call, budget: Budget) -> Message | SetwiseError:
+        """The reply, or the error that is left after all retries."""
+        if call.fresh:
+            budget.renew()
+        attempt = 0
+        while True:
+            if self._closed:
+                return ClosedError(f"the client of {self._target} was closed; connect again")
+            try:
+                return self._transport.call(call.method, call.request, call.reply, budget.timeout())
+            except SetwiseError as error:
+                pause = self._retries.wait(error, attempt, budget.remaining())
+                if pause is None:
+                    return error
+            attempt += 1
+            time.sleep(pause)
+
+
+def _open(target: str | os.PathLike[str], credentials: grpc.ChannelCredentials | None) -> Transport:
+    where = resolve(target)
+    return GrpcTransport(where, credentials) if isinstance(where, str) else LocalTransport(where)

@@ -1,0 +1,180 @@
+"""Answers: a ranked list of hits, and everything about one pair. Both can be drawn."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
+
+from PIL import Image as PILImage
+
+from setwise._features import ImageSize
+from setwise._query import Query
+from setwise._table import printable, table
+from setwise._values import Certificate, Matches, Metadata, Scores, Timings, load_thumbnail
+
+if TYPE_CHECKING:
+    from setwise._pictures import Picture
+
+__all__ = ["Comparison", "Hit", "Hits"]
+
+Originals: TypeAlias = "str | os.PathLike[str] | Mapping[str, Picture]"
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One image of an answer.
+
+    scores, matches and thumbnail are there when the search asked for them (`scores=True`, `matches=True`,
+    `thumbnails=True`), metadata as selected. image_size: (width, height) of the original in pixels, None when unknown.
+    """
+
+    id: str
+    score: float
+    metadata: Metadata = field(default_factory=dict)
+    scores: Scores | None = None
+    matches: Matches | None = None
+    image_size: ImageSize | None = None
+    thumbnail_bytes: bytes = field(default=b"", repr=False)
+    query: Query = field(default=Query(""), repr=False, compare=False)
+
+    @property
+    def thumbnail(self) -> PILImage.Image | None:
+        """The stored thumbnail (long side 256 pixels); None when it was not asked for or not stored."""
+        return load_thumbnail(self.thumbnail_bytes)
+
+    def draw_matches(
+        self, query: Picture | None = None, top: int = 12, *, original: Picture | None = None
+    ) -> PILImage.Image:
+        """Which patch of the query was matched with which of this hit: the `top` strongest pairs, numbered.
+
+        query: the picture that was asked with, when the search did not have it (an id or a feature set).
+        original: the hit's picture, sharper than its thumbnail. Raises NotRequestedError saying how to ask for what
+        is missing.
+        """
+        from setwise._draw import draw_hit
+
+        return draw_hit(self, query, top, original)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the thumbnail, as values that JSON knows."""
+        return {
+            "id": self.id,
+            "score": self.score,
+            "metadata": dict(self.metadata),
+            "scores": self.scores and self.scores.to_dict(),
+            "matches": None if self.matches is None else self.matches.to_dict(),
+            "image_size": None if self.image_size is None else list(self.image_size),
+        }
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Hits(Sequence[Hit]):
+    """The answer to one query: hits, best first, and what was proven about them.
+
+        for hit in hits:
+            print(hit.score, hit.id)
+        hits.save("answer.png")
+
+    kernel: what ranked. version: the collection's version that was searched. missing: ids given to `rerank` that the
+    collection does not hold. query: what was asked with. Equality ignores timings and query.
+    """
+
+    hits: tuple[Hit, ...]
+    certificate: Certificate
+    timings: Timings = field(compare=False)
+    kernel: str
+    version: int
+    missing: tuple[str, ...] = ()
+    query: Query = field(default=Query(""), compare=False)
+
+    def __len__(self) -> int:
+        """Number of hits."""
+        return len(self.hits)
+
+    def __iter__(self) -> Iterator[Hit]:
+        return iter(self.hits)
+
+    @overload
+    def __getitem__(self, index: int) -> Hit: ...
+    @overload
+    def __getitem__(self, index: slice) -> Hits: ...
+    def __getitem__(self, index: int | slice) -> Hit | Hits:
+        if isinstance(index, slice):
+            return replace(self, hits=self.hits[index])
+        return self.hits[index]
+
+    def summary(self) -> str:
+        """One line for people: the kernel, what was proven, how long it took."""
+        proven = self.certificate
+        scope = "exact over all" if proven.scope == "collection" else f"exact among {proven.recalled:,} of"
+        return f"{self.kernel}, {scope} {proven.collection_size:,} images, {self.timings.total_ms:.0f} ms"
+
+    def __repr__(self) -> str:
+        head = f"<Hits {len(self)} for {self.query.label}: {self.summary()}>"
+        rows = [[str(rank), f"{hit.score:.4f}", hit.id] for rank, hit in enumerate(self.hits[:20], start=1)]
+        lines = table(["", "score", "id"], rows, right={0, 1}) if rows else []
+        more = [f"... and {len(self) - 20} more"] if len(self) > 20 else []
+        return "\n".join([printable(head), *lines, *more])
+
+    def sheet(self, columns: int = 5, *, originals: Originals | None = None) -> PILImage.Image:
+        """A contact sheet: the query, and each hit with rank, score and id.
+
+        originals: a folder or mapping that holds the hits' pictures by id, sharper than the thumbnails. Without it the
+        search must have asked for `thumbnails=True`, otherwise NotRequestedError is raised.
+        """
+        from setwise._sheet import draw_sheet
+
+        return draw_sheet(self, columns, originals)
+
+    def show(self, columns: int = 5, *, originals: Originals | None = None) -> None:
+        """Open the contact sheet in the system's picture viewer."""
+        self.sheet(columns, originals=originals).show()
+
+    def save(self, path: str | os.PathLike[str], columns: int = 5, *, originals: Originals | None = None) -> None:
+        """Write the contact sheet to a file; its ending names the format."""
+        self.sheet(columns, originals=originals).save(Path(path))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but pictures, as values that JSON knows."""
+        return {
+            "query": self.query.label,
+            "kernel": self.kernel,
+            "version": self.version,
+            "hits": [hit.to_dict() for hit in self.hits],
+            "missing": list(self.missing),
+            "certificate": self.certificate.to_dict(),
+            "timings": self.timings.to_dict(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Everything about one pair: every score, and which patch of a was matched with which of b."""
+
+    scores: Scores
+    matches: Matches | None
+    timings: Timings = field(compare=False, repr=False)
+    a: Query = field(default=Query(""), compare=False)
+    b: Query = field(default=Query(""), compare=False)
+
+    def draw_matches(self, a: Picture | None = None, b: Picture | None = None, top: int = 12) -> PILImage.Image:
+        """The `top` strongest pairs, numbered; a and b: the pictures, when ids or feature sets were compared.
+
+        Raises NotRequestedError saying how to ask for what is missing.
+        """
+        from setwise._draw import draw_comparison
+
+        return draw_comparison(self, a, b, top)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but pictures, as values that JSON knows."""
+        return {
+            "a": self.a.label,
+            "b": self.b.label,
+            "scores": self.scores.to_dict(),
+            "matches": None if self.matches is None else self.matches.to_dict(),
+            "timings": self.timings.to_dict(),
+        }

@@ -1,0 +1,77 @@
+"""A collection's directory served inside this process: the same handlers on the same messages, without a network."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Protocol
+
+from google.protobuf.message import Message
+from google.rpc.status_pb2 import Status
+
+from setwise._errors import FailedPreconditionError, InternalError, MissingExtraError, SetwiseError
+from setwise._extras import missing_extra
+from setwise._status import make_error, parse_status
+
+__all__ = ["LocalTransport"]
+
+_GROUP = "setwise.local"
+_CODES = {"NOT_FOUND": 5, "LOCKED": 10, "CORRUPT": 15}
+"""gRPC codes of the reasons for which a collection cannot be opened; any other is FAILED_PRECONDITION."""
+
+
+class Server(Protocol):
+    """What the entry point gives."""
+
+    def call(self, method: str, request: Message, timeout: float | None) -> tuple[Status, Message | None]:
+        """Answer one call."""
+        ...
+
+    def close(self) -> None:
+        """Close the collection."""
+        ...
+
+
+class LocalTransport:
+    """The server of one directory, opened at once so that a wrong directory is told at once."""
+
+    def __init__(self, directory: Path) -> None:
+        try:
+            self._server: Server = _opener()(str(directory))
+        except SetwiseError:
+            raise
+        except ModuleNotFoundError as error:
+            raise missing_extra(error) or error from error
+        except Exception as error:
+            raise _translate(error, directory) from error
+
+    def call(self, method: str, request: Message, reply: type[Message], timeout: float | None) -> Message:
+        """As Transport.call."""
+        try:
+            status, answer = self._server.call(method, request, timeout)
+        except ModuleNotFoundError as error:
+            raise missing_extra(error) or error from error
+        if status.code:
+            raise parse_status(status)
+        if not isinstance(answer, reply):
+            raise InternalError(f"the local server answered {method} with a {type(answer).__name__}")
+        return answer
+
+    def close(self) -> None:
+        """As Transport.close."""
+        self._server.close()
+
+
+def _opener() -> Any:
+    for entry in entry_points(group=_GROUP):
+        return entry.load()
+    raise MissingExtraError('a directory is served by this process only with: pip install "setwise[server]"')
+
+
+def _translate(error: Exception, directory: Path) -> SetwiseError:
+    reason = getattr(error, "reason", None)
+    if isinstance(reason, str):
+        return make_error(_CODES.get(reason, 9), str(error), reason=reason, field="target")
+    if isinstance(error, OSError):
+        return FailedPreconditionError(f"cannot open the collection {directory}: {error}", field="target")
+    return InternalError(f"opening the collection {directory} failed: {error!r}", field="target")

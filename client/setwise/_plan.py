@@ -1,0 +1,170 @@
+"""What every method sends and how it reads the answer, written once for both clients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from PIL import Image as PILImage
+
+from setwise import _parse as parse
+from setwise._batch import Batch, Outcome
+from setwise._errors import InvalidArgumentError, SetwiseError
+from setwise._features import FeatureSet, Id
+from setwise._hits import Comparison, Hits
+from setwise._options import Options, whole
+from setwise._query import QueryLike, features_message, prepare
+from setwise._steps import Steps, ask, check_size
+from setwise._values import CollectionInfo, Image, Limits, ServerInfo
+from setwise_proto.v1 import collections_pb2, images_pb2, search_pb2, server_pb2
+
+__all__ = ["Candidates", "Page", "Plans"]
+
+Candidates: TypeAlias = "Iterable[str | Id | tuple[str, FeatureSet]] | Mapping[str, FeatureSet]"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some images, and the token that asks for the next ones; empty on the last page."""
+
+    images: tuple[Image, ...]
+    next_token: str
+
+
+class Plans:
+    """The plans of one client; remembers the collection it is for and the limits that the server told it."""
+
+    def __init__(self, collection: str | None) -> None:
+        self._collection = _name(collection)
+        self._limits: Limits | None = None
+
+    def info(self) -> Steps[ServerInfo]:
+        request = server_pb2.GetServerInfoRequest()
+        info = parse.parse_server(
+            (yield from ask("ServerService", "GetServerInfo", request, server_pb2.GetServerInfoResponse))
+        )
+        self._limits = info.limits
+        return info
+
+    def collections(self) -> Steps[list[CollectionInfo]]:
+        request, reply = collections_pb2.ListCollectionsRequest(), collections_pb2.ListCollectionsResponse
+        answer = yield from ask("CollectionService", "ListCollections", request, reply)
+        return [parse.parse_collection(collection) for collection in answer.collections]
+
+    def search(self, query: QueryLike, options: Options, collection: str | None) -> Steps[Hits]:
+        wanted, limits = options.message(), (yield from self._learn())
+        message, asked = prepare(query, limits.max_image_bytes)
+        request = search_pb2.SearchRequest(collection=self._name(collection), query=message, options=wanted)
+        check_size(request, limits)
+        return parse.parse_hits((yield from ask("SearchService", "Search", request, search_pb2.SearchResponse)), asked)
+
+    def search_many(
+        self, queries: Iterable[QueryLike], options: Options, collection: str | None
+    ) -> Steps[list[Outcome]]:
+        many, wanted, limits = _several(queries), options.message(), (yield from self._learn())
+        frame = search_pb2.SearchBatchRequest(collection=self._name(collection), options=wanted)
+        outcomes: list[Outcome | None] = [None] * len(many)
+        batch = Batch(frame, limits)
+        for place, query in enumerate(many):
+            try:
+                message, asked = prepare(query, limits.max_image_bytes)
+                check_size(search_pb2.SearchBatchRequest(queries=[message]), limits)
+            except SetwiseError as error:
+                outcomes[place] = error
+                continue
+            if batch.is_full_with(message):
+                yield from batch.send(outcomes)
+            batch.add(place, message, asked)
+        yield from batch.send(outcomes)
+        return [outcome for outcome in outcomes if outcome is not None]
+
+    def rerank(self, query: QueryLike, candidates: Candidates, options: Options, collection: str | None) -> Steps[Hits]:
+        ids, sets = _split(candidates)
+        wanted, limits = options.message(), (yield from self._learn())
+        message, asked = prepare(query, limits.max_image_bytes)
+        request = search_pb2.RerankRequest(
+            collection=self._name(collection), query=message, ids=ids, candidates=sets, options=wanted
+        )
+        check_size(request, limits)
+        return parse.parse_hits((yield from ask("SearchService", "Rerank", request, search_pb2.RerankResponse)), asked)
+
+    def compare(self, a: QueryLike, b: QueryLike, matches: bool, collection: str | None) -> Steps[Comparison]:
+        limits = yield from self._learn()
+        (first, asked_a), (second, asked_b) = (prepare(side, limits.max_image_bytes) for side in (a, b))
+        request = search_pb2.CompareRequest(
+            collection=self._name(collection), a=first, b=second, include_matches=bool(matches)
+        )
+        check_size(request, limits)
+        reply = yield from ask("SearchService", "Compare", request, search_pb2.CompareResponse)
+        return parse.parse_comparison(reply, asked_a, asked_b)
+
+    def get(self, id: str | Id, thumbnail: bool, features: bool, collection: str | None) -> Steps[Image]:
+        request = images_pb2.GetImageRequest(
+            collection=self._name(collection),
+            id=_id(id),
+            include_thumbnail=bool(thumbnail),
+            include_features=bool(features),
+        )
+        reply = yield from ask("ImageService", "GetImage", request, images_pb2.GetImageResponse)
+        return parse.parse_image(reply.image)
+
+    def page_request(self, page_size: int, thumbnails: bool, collection: str | None) -> images_pb2.ListImagesRequest:
+        """The request for the first page; made at once, so that a wrong argument is told at once."""
+        return images_pb2.ListImagesRequest(
+            collection=self._name(collection),
+            page_size=whole(page_size, "page_size"),
+            include_thumbnail=bool(thumbnails),
+        )
+
+    def page(self, first: images_pb2.ListImagesRequest, token: str) -> Steps[Page]:
+        request = images_pb2.ListImagesRequest()
+        request.CopyFrom(first)
+        request.page_token = token
+        reply = yield from ask("ImageService", "ListImages", request, images_pb2.ListImagesResponse)
+        return Page(tuple(parse.parse_image(image) for image in reply.images), reply.next_page_token)
+
+    def _learn(self) -> Steps[Limits]:
+        if self._limits is None:
+            self._limits = (yield from self.info()).limits
+        return self._limits
+
+    def _name(self, collection: str | None) -> str:
+        return self._collection if collection is None else _name(collection)
+
+
+def _several(queries: Iterable[QueryLike]) -> list[QueryLike]:
+    one = str | bytes | bytearray | memoryview | Path | np.ndarray | PILImage.Image | FeatureSet | Id
+    if isinstance(queries, one) or not isinstance(queries, Iterable):
+        what = type(queries).__name__
+        raise InvalidArgumentError(f"a {what} is not several queries; give a list, or use search", field="queries")
+    return list(queries)
+
+
+def _split(candidates: Candidates) -> tuple[list[str], list[search_pb2.Candidate]]:
+    ids: list[str] = []
+    sets: list[search_pb2.Candidate] = []
+    if isinstance(candidates, str | bytes) or not isinstance(candidates, Iterable):
+        raise InvalidArgumentError(f"candidates is {candidates!r}; give a list of ids", field="candidates")
+    for entry in candidates.items() if isinstance(candidates, Mapping) else candidates:
+        match entry:
+            case str() | Id():
+                ids.append(_id(entry))
+            case (str() | Id() as id, FeatureSet() as features):
+                sets.append(search_pb2.Candidate(id=_id(id), features=features_message(features)))
+            case _:
+                what = "give ids, or pairs of an id and a FeatureSet"
+                raise InvalidArgumentError(f"candidates holds {entry!r}; {what}", field="candidates")
+    return ids, sets
+
+
+def _id(id: str | Id) -> str:
+    return id.value if isinstance(id, Id) else Id(id).value
+
+
+def _name(collection: str | None) -> str:
+    if not isinstance(collection, str | None):
+        raise InvalidArgumentError(f"collection is {collection!r}; give a name", field="collection")
+    return collection or ""

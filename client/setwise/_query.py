@@ -1,0 +1,171 @@
+"""What a caller may ask with, and the one place where it becomes a message.
+
+    str, Path            path to an image file, sent as it is
+    bytes                an encoded image file, sent as it is
+    PIL image            its pixels, sent without loss as PNG
+    numpy array          uint8 pixels (h, w), (h, w, 3) or (h, w, 4), sent without loss as PNG
+    setwise.Id           an image that the collection stores
+    setwise.FeatureSet   tokens of a network of your own
+
+Nothing is guessed: a string is a path and nothing else, an array is pixels and nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as PILImage
+from PIL import ImageFile, ImageOps
+
+from setwise._errors import InvalidArgumentError, NotFoundError, PermissionDeniedError, SetwiseError
+from setwise._features import FeatureSet, Id, Stage
+from setwise_proto.v1 import types_pb2
+
+__all__ = ["Query", "QueryLike", "features_message", "prepare"]
+
+QueryLike: TypeAlias = (
+    "str | os.PathLike[str] | bytes | bytearray | memoryview | PILImage.Image | NDArray[np.uint8] | Id | FeatureSet"
+)
+
+_DTYPES = {np.dtype(np.float16): types_pb2.DTYPE_FLOAT16, np.dtype(np.float32): types_pb2.DTYPE_FLOAT32}
+_STAGES = {Stage.RAW: types_pb2.STAGE_RAW, Stage.ENCODED: types_pb2.STAGE_ENCODED}
+_PNG_MODES = {"1", "L", "LA", "P", "RGB", "RGBA", "I", "I;16"}
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Query:
+    """What was asked with, kept so that answers can be drawn.
+
+    label: a short name for people: file name, id, or kind of value.
+    picture: the file's path or its bytes; None for an id or a feature set.
+    id: the stored image's id; None for anything else.
+    """
+
+    label: str
+    picture: Path | bytes | None = None
+    id: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<Query {self.label!r}>"
+
+
+def prepare(query: QueryLike, max_image_bytes: int) -> tuple[types_pb2.Query, Query]:
+    """The message for a query, and what answers remember of it.
+
+    max_image_bytes: the server's limit for an encoded image; 0 for none. Raises SetwiseError naming what is wrong.
+    """
+    match query:
+        case Id():
+            return types_pb2.Query(id=query.value), Query(query.value, id=query.value)
+        case FeatureSet():
+            return types_pb2.Query(features=features_message(query)), Query(repr(query))
+        case str() | os.PathLike():
+            path = _check_path(query, max_image_bytes)
+            return types_pb2.Query(image=_read(path)), Query(path.name, path)
+        case bytes() | bytearray() | memoryview():
+            data, label = bytes(query), "image bytes"
+        case PILImage.Image():
+            data, label = _png(query), f"{query.width}x{query.height} picture"
+        case np.ndarray():
+            data, label = _png(_from_array(query)), f"{query.shape[1]}x{query.shape[0]} array"
+        case _:
+            raise InvalidArgumentError(_advice(query), field="query")
+    _check_size(len(data), label, max_image_bytes)
+    return types_pb2.Query(image=data), Query(label, data)
+
+
+def features_message(features: FeatureSet) -> types_pb2.FeatureSet:
+    """A feature set as it travels: little-endian, row-major."""
+    tokens = features.tokens
+    data = tokens.astype(tokens.dtype.newbyteorder("<"), copy=False).tobytes()
+    message = types_pb2.FeatureSet(
+        tokens=types_pb2.Tensor(dtype=_DTYPES[tokens.dtype], shape=tokens.shape, data=data),
+        stage=_STAGES[features.stage],
+        model=features.model,
+        encoder=features.encoder,
+    )
+    if features.grid:
+        message.grid.rows, message.grid.columns = features.grid
+    if features.image_size:
+        message.image_size.width, message.image_size.height = features.image_size
+    return message
+
+
+def _check_path(query: str | os.PathLike[str], max_bytes: int) -> Path:
+    path = Path(query)
+    if "://" in str(query):
+        raise InvalidArgumentError(f"{query} is a URL; download the picture and pass its bytes", field="query")
+    try:
+        size = path.stat().st_size
+        is_directory = path.is_dir()
+    except (FileNotFoundError, NotADirectoryError):
+        hint = f"to ask with a stored image write setwise.Id({str(query)!r})"
+        raise NotFoundError(f"no file {str(path)!r} (looked in {Path.cwd()}); {hint}", field="query") from None
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+    if is_directory:
+        raise InvalidArgumentError(f"{str(path)!r} is a directory; ask with its files, one by one", field="query")
+    _check_size(size, str(path), max_bytes)
+    return path
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError | ValueError) -> SetwiseError:
+    kind = PermissionDeniedError if isinstance(error, PermissionError) else InvalidArgumentError
+    why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return kind(f"cannot read {str(path)!r}: {why}", field="query")
+
+
+def _check_size(size: int, label: str, max_bytes: int) -> None:
+    if size == 0:
+        raise InvalidArgumentError(
+            f"{label} is empty (0 bytes); give an image file", reason="INVALID_IMAGE", field="query"
+        )
+    if max_bytes and size > max_bytes:
+        advice = "make the picture smaller (2000 pixels on the long side are plenty) or save it as JPEG"
+        message = f"{label} takes {size:,} bytes and the server accepts {max_bytes:,}; {advice}"
+        raise InvalidArgumentError(message, reason="LIMIT_EXCEEDED", field="query")
+
+
+def _png(image: PILImage.Image) -> bytes:
+    # A file opened by PIL still lies as the camera held it; an image that was made or changed is meant as it is.
+    upright = ImageOps.exif_transpose(image) if isinstance(image, ImageFile.ImageFile) else image
+    if 0 in upright.size:
+        raise InvalidArgumentError(f"the picture has no pixels (size {upright.size})", field="query")
+    if upright.mode == "F":
+        raise InvalidArgumentError("the picture holds floats; convert it to 8-bit pixels, mode 'L'", field="query")
+    kept = upright if upright.mode in _PNG_MODES else upright.convert("RGBA" if "a" in upright.mode else "RGB")
+    buffer = BytesIO()
+    kept.save(buffer, "PNG", compress_level=1, icc_profile=None)
+    return buffer.getvalue()
+
+
+def _from_array(array: NDArray[Any]) -> PILImage.Image:
+    shape_fits = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))
+    if array.dtype == np.uint8 and shape_fits and array.size:
+        return PILImage.fromarray(np.ascontiguousarray(array))
+    what = f"an array of shape {array.shape} and dtype {array.dtype}"
+    if array.ndim == 2 and array.dtype.kind == "f":
+        raise InvalidArgumentError(
+            f"{what} is no picture; if it holds tokens, wrap it: FeatureSet(array)", field="query"
+        )
+    advice = "give uint8 pixels of shape (h, w), (h, w, 3) or (h, w, 4), from 0 to 255"
+    raise InvalidArgumentError(f"{what} is no picture; {advice}", field="query")
+
+
+def _advice(query: object) -> str:
+    if isinstance(query, list | tuple):
+        return "a list is not one query; use search_many for several"
+    return f"cannot ask with a {type(query).__name__}; give a path, bytes, a PIL image, an array, an Id or a FeatureSet"

@@ -1,0 +1,162 @@
+"""How a request reaches a server and a reply comes back: the seam between the clients and everything below.
+
+A transport raises `SetwiseError` and nothing else; it neither retries nor looks into messages. Pass one of your own as
+`connect(..., transport=...)` to test without a network.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol, TypeVar
+
+import grpc
+import grpc.aio
+from google.protobuf.message import Message
+
+from setwise._errors import DeadlineExceededError, InternalError, SetwiseError, UnavailableError
+from setwise._status import parse_details
+from setwise._target import is_loopback
+
+__all__ = ["AsyncGrpcTransport", "AsyncTransport", "GrpcTransport", "ThreadTransport", "Transport"]
+
+Reply = TypeVar("Reply", bound=Message)
+
+
+class Transport(Protocol):
+    """Carries one unary call; blocking."""
+
+    def call(self, method: str, request: Message, reply: type[Message], timeout: float | None) -> Message:
+        """Send a request to "/package.Service/Method" and give the reply; timeout in seconds, None for no limit."""
+        ...
+
+    def close(self) -> None:
+        """Let go of everything; called once."""
+        ...
+
+
+class AsyncTransport(Protocol):
+    """Carries one unary call; a coroutine."""
+
+    async def call(self, method: str, request: Message, reply: type[Message], timeout: float | None) -> Message:
+        """As Transport.call."""
+        ...
+
+    async def close(self) -> None:
+        """As Transport.close."""
+        ...
+
+
+def channel_options(address: str) -> list[tuple[str, int]]:
+    """Options of a channel that is good for large messages and long idle times."""
+    options = [
+        # The server bounds what it takes and gives (GetServerInfo); requests are checked against it before they leave.
+        ("grpc.max_send_message_length", -1),
+        ("grpc.max_receive_message_length", -1),
+        # Not more often than servers allow by default (5 minutes), or they would answer with GOAWAY: too_many_pings.
+        ("grpc.keepalive_time_ms", 330_000),
+        ("grpc.keepalive_timeout_ms", 20_000),
+        ("grpc.keepalive_permit_without_calls", 0),
+        # Retries are the client's own: one policy, inside the caller's budget.
+        ("grpc.enable_retries", 0),
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.max_reconnect_backoff_ms", 2_000),
+    ]
+    return [*options, ("grpc.enable_http_proxy", 0)] if is_loopback(address) else options
+
+
+class GrpcTransport:
+    """A server behind a blocking channel; connects with the first call."""
+
+    def __init__(self, address: str, credentials: grpc.ChannelCredentials | None) -> None:
+        self._address = address
+        options = channel_options(address)
+        self._channel = (
+            grpc.insecure_channel(address, options)
+            if credentials is None
+            else grpc.secure_channel(address, credentials, options)
+        )
+
+    def call(self, method: str, request: Message, reply: type[Message], timeout: float | None) -> Message:
+        """As Transport.call."""
+        invoke = self._channel.unary_unary(method, _serialize, reply.FromString)
+        try:
+            return _checked(invoke(request, timeout=timeout), reply)
+        except grpc.RpcError as error:
+            raise _translate(error, self._address, timeout) from None
+
+    def close(self) -> None:
+        """As Transport.close."""
+        self._channel.close()
+
+
+class AsyncGrpcTransport:
+    """A server behind an asyncio channel, which is made by the first call because it belongs to that call's loop."""
+
+    def __init__(self, address: str, credentials: grpc.ChannelCredentials | None) -> None:
+        self._address, self._credentials = address, credentials
+        self._channel: grpc.aio.Channel | None = None
+
+    async def call(self, method: str, request: Message, reply: type[Message], timeout: float | None) -> Message:
+        """As Transport.call."""
+        invoke = self._open().unary_unary(method, _serialize, reply.FromString)
+        try:
+            return _checked(await invoke(request, timeout=timeout), reply)
+        except grpc.RpcError as error:
+            raise _translate(error, self._address, timeout) from None
+
+    async def close(self) -> None:
+        """As Transport.close."""
+        if self._channel is not None:
+            await self._channel.close()
+
+    def _open(self) -> grpc.aio.Channel:
+        if self._channel is None:
+            options = channel_options(self._address)
+            self._channel = (
+                grpc.aio.insecure_channel(self._address, options)
+                if self._credentials is None
+                else grpc.aio.secure_channel(self._address, self._credentials, options)
+            )
+        return self._channel
+
+
+class ThreadTransport:
+    """A blocking transport for asyncio: each call runs in a thread."""
+
+    def __init__(self, inner: Transport) -> None:
+        self._inner = inner
+
+    async def call(self, method: str, request: Message, reply: type[Message], timeout: float | None) -> Message:
+        """As Transport.call."""
+        return await asyncio.to_thread(self._inner.call, method, request, reply, timeout)
+
+    async def close(self) -> None:
+        """As Transport.close."""
+        await asyncio.to_thread(self._inner.close)
+
+
+def _serialize(message: Message) -> bytes:
+    return message.SerializeToString()
+
+
+def _checked(answer: object, reply: type[Reply]) -> Reply:
+    if not isinstance(answer, reply):
+        raise InternalError(f"gRPC gave a {type(answer).__name__} instead of a {reply.__name__}")
+    return answer
+
+
+def _translate(error: grpc.RpcError, address: str, timeout: float | None) -> SetwiseError:
+    if not isinstance(error, grpc.Call | grpc.aio.AioRpcError):
+        return InternalError(f"the call to {address} failed: {error!r}")
+    number = error.code().value[0]
+    found = parse_details(number, error.details() or "", error.trailing_metadata() or ())
+    if found.reason != found.code:
+        return found
+    # Without a reason of the server's the sentence is gRPC's own, and lacks what the caller needs to know.
+    if isinstance(found, UnavailableError):
+        advice = "start one with `setwise serve`, or check the address"
+        return UnavailableError(f"no server answers at {address} ({found.message}); {advice}")
+    if isinstance(found, DeadlineExceededError):
+        after = "in time" if timeout is None else f"within {timeout:.3g} s"
+        return DeadlineExceededError(f"no answer from {address} {after}; allow more time with timeout=")
+    return found

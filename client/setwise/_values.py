@@ -1,0 +1,253 @@
+"""What answers are made of: small frozen values, each of which turns into plain JSON values with `to_dict()`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from io import BytesIO
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as PILImage
+
+from setwise._features import FeatureSet, Grid, ImageSize
+
+__all__ = [
+    "Certificate",
+    "CollectionInfo",
+    "Image",
+    "Limits",
+    "Matches",
+    "Metadata",
+    "Model",
+    "Scores",
+    "ServerInfo",
+    "Timings",
+    "load_thumbnail",
+]
+
+Scalar: TypeAlias = bool | int | float | str | None
+Metadata: TypeAlias = Mapping[str, "Scalar | list[Scalar]"]
+
+
+def load_thumbnail(data: bytes) -> PILImage.Image | None:
+    """A stored thumbnail as a picture; None when there is none."""
+    if not data:
+        return None
+    picture = PILImage.open(BytesIO(data))
+    picture.load()
+    return picture
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Every score of one pair of sets, all from one affinity matrix.
+
+    cosine, inner_product, rbf: three readings of the optimal matching. spatio_semantic: the cosine with every token
+    matched to the one at its own position; None when the grids differ. maxsim_query, maxsim_hit: every token of that
+    side with its best partner, shared partners allowed. pooled: cosine of the two mean vectors.
+    """
+
+    cosine: float
+    inner_product: float
+    rbf: float
+    spatio_semantic: float | None
+    maxsim_query: float
+    maxsim_hit: float
+    pooled: float
+
+    def to_dict(self) -> dict[str, float | None]:
+        """Every score by name."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What was proven.
+
+    scope: "candidates" (exact among the recalled; the coarse stage may have missed an image) or "collection" (exact
+    over all of it). recalled = pruned + solved candidates. kth_score: score of the last place, before min_score.
+    highest_pruned_bound: no pruned candidate can score above it; None when none was pruned.
+    """
+
+    scope: str
+    collection_size: int
+    recalled: int
+    pruned: int
+    solved: int
+    kth_score: float | None = None
+    highest_pruned_bound: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every fact by name."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Wall time of each stage inside the server, in milliseconds; 0 for a stage that did not run."""
+
+    decode_ms: float = 0.0
+    extract_ms: float = 0.0
+    encode_ms: float = 0.0
+    recall_ms: float = 0.0
+    rerank_ms: float = 0.0
+    fetch_ms: float = 0.0
+    total_ms: float = 0.0
+
+    def to_dict(self) -> dict[str, float]:
+        """Every time by name."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Matches:
+    """Which token of the query was matched with which of the hit, strongest first; p pairs in parallel arrays.
+
+    query_tokens, hit_tokens: (p,) int64, indices of tokens. affinities: (p,) float64, what each pair adds to the
+    matched sum. cosines: (p,) float64. query_boxes, hit_boxes: (p, 4) float32, left, top, right, bottom in pixels of
+    the EXIF-rotated original; (0, 4) when grid or size are unknown.
+    """
+
+    query_tokens: NDArray[np.int64]
+    hit_tokens: NDArray[np.int64]
+    affinities: NDArray[np.float64]
+    cosines: NDArray[np.float64]
+    query_grid: Grid | None = None
+    hit_grid: Grid | None = None
+    query_image_size: ImageSize | None = None
+    hit_image_size: ImageSize | None = None
+    query_boxes: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 4), np.float32))
+    hit_boxes: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 4), np.float32))
+
+    def __len__(self) -> int:
+        """Number of pairs, p."""
+        return len(self.affinities)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Matches):
+            return NotImplemented
+        return self.to_dict() == other.to_dict()
+
+    def __hash__(self) -> int:
+        return hash((len(self), self.query_grid, self.hit_grid, self.query_tokens.tobytes()))
+
+    def __repr__(self) -> str:
+        strongest = f", strongest {self.affinities[0]:.3f}" if len(self) else ""
+        return f"<Matches {len(self)} pairs{strongest}>"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The arrays as lists, grids and sizes as [rows, columns] and [width, height]."""
+        values = {name: getattr(self, name) for name in self.__slots__}
+        return {name: _plain(value) for name, value in values.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    return list(value) if isinstance(value, tuple) else value
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """What a collection stores of one image: id, metadata, size in pixels, token grid and number of tokens."""
+
+    id: str
+    metadata: Metadata
+    image_size: ImageSize | None
+    grid: Grid | None
+    tokens: int
+    thumbnail_bytes: bytes = field(default=b"", repr=False)
+    features: FeatureSet | None = field(default=None, repr=False)
+
+    @property
+    def thumbnail(self) -> PILImage.Image | None:
+        """The stored thumbnail (long side 256 pixels); None when it was not asked for or not stored."""
+        return load_thumbnail(self.thumbnail_bytes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but thumbnail and features."""
+        size, grid = _plain(self.image_size), _plain(self.grid)
+        return {
+            "id": self.id,
+            "metadata": dict(self.metadata),
+            "image_size": size,
+            "grid": grid,
+            "tokens": self.tokens,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionInfo:
+    """What a collection holds and how it was made; model is empty for ready-made feature sets."""
+
+    name: str
+    uuid: str
+    images: int
+    tokens: int
+    dims: int
+    model: str
+    model_fingerprint: str
+    image_size: int
+    encoder_fingerprint: str
+    sigma: float
+    coarse: str
+    version: int
+    indexed: int
+    bytes: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every fact by name."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one call may ask for at most, and how many calls the server takes at once (in work, and waiting)."""
+
+    max_message_bytes: int
+    max_image_bytes: int
+    max_image_pixels: int
+    max_tokens: int
+    max_batch: int
+    max_k: int
+    max_candidates: int
+    default_candidates: int
+    max_concurrent: int
+    max_queue: int
+
+    def to_dict(self) -> dict[str, int]:
+        """Every limit by name."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A network that the server has loaded: its square input's side in pixels, its grid, the length of a raw token."""
+
+    name: str
+    fingerprint: str
+    image_size: int
+    grid: Grid | None
+    dims: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every fact by name."""
+        return asdict(self) | {"grid": _plain(self.grid)}
+
+
+@dataclass(frozen=True, slots=True)
+class ServerInfo:
+    """Versions, limits and models of a server."""
+
+    version: str
+    api_version: str
+    limits: Limits
+    models: tuple[Model, ...]
+    libraries: Mapping[str, str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything by name."""
+        models = [model.to_dict() for model in self.models]
+        return asdict(self) | {"models": models, "libraries": dict(self.libraries)}

@@ -1,0 +1,78 @@
+"""`setwise compare`: every score of two pictures, and which patch of one matched which of the other."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from setwise import Client, Comparison
+
+__all__ = ["HELP", "configure", "run"]
+
+HELP = "score two pictures against each other and show which patch matched which"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("a", metavar="A", help="an image file (with --id: a stored id)")
+    parser.add_argument("b", metavar="B", help="another one")
+    parser.add_argument("--target", metavar="T", help="host:port of a server, or a collection's directory")
+    parser.add_argument("--id", action="store_true", help="A and B are ids of stored images")
+    parser.add_argument("--collection", metavar="NAME", help="which collection, when the server holds several")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--top", type=int, default=12, metavar="N", help="matches to draw (default 12)")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write a picture of the matches")
+    parser.add_argument("--timeout", type=float, default=120.0, metavar="S", help="seconds to wait (default 120)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Compare, print, draw."""
+    import setwise
+
+    a, b = ((setwise.Id(side) if args.id else Path(side)) for side in (args.a, args.b))
+    with setwise.connect(args.target, collection=args.collection, timeout=args.timeout) as client:
+        result = client.compare(a, b, matches=args.json or args.out is not None)
+        drawn = _draw(client, result, args) if args.out is not None else None
+    if args.json:
+        print(json.dumps(result.to_dict() | {"a": args.a, "b": args.b}, ensure_ascii=False))
+    else:
+        print("\n".join(_lines(result)))
+    if drawn is not None:
+        drawn.save(args.out)
+        print(f"wrote {args.out}", file=sys.stderr)
+    return 0
+
+
+def _draw(client: Client, result: Comparison, args: argparse.Namespace) -> Image.Image:
+    if not args.id:
+        return result.draw_matches(top=args.top)
+    a, b = (client.get(side).thumbnail for side in (args.a, args.b))
+    return result.draw_matches(a, b, top=args.top)
+
+
+_MEANINGS = {
+    "cosine": "semantic: every patch matched to its best place, one to one",
+    "inner_product": "the matched sum itself",
+    "rbf": "the same matching through a Gaussian",
+    "spatio_semantic": "every patch against the one at its own position",
+    "maxsim_query": "every patch of A with its best of B, shared ones allowed",
+    "maxsim_hit": "every patch of B with its best of A",
+    "pooled": "the two mean vectors",
+}
+
+
+def _lines(result: Comparison) -> list[str]:
+    from setwise._table import printable, table
+
+    rows = [
+        [name, "-" if value is None else f"{value:.4f}", _MEANINGS.get(name, "")]
+        for name, value in result.scores.to_dict().items()
+    ]
+    head = f"A {printable(result.a.label)}, B {printable(result.b.label)}"
+    return [head, *table(["score", "value", ""], rows, right={1}, most=80)]

@@ -1,0 +1,111 @@
+"""`setwise search`: ask a server or a collection, from a shell."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from setwise import Hits, SetwiseError
+
+__all__ = ["HELP", "configure", "run"]
+
+HELP = "find the images that show the same things as a picture"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("target", metavar="TARGET", help="host:port of a server, or a collection's directory")
+    parser.add_argument("queries", metavar="QUERY", nargs="+", help="image files to ask with (with --id: stored ids)")
+    parser.add_argument("--id", action="store_true", help="the queries are ids of stored images")
+    parser.add_argument("-k", type=int, default=10, help="how many hits (default 10)")
+    parser.add_argument("--candidates", type=int, metavar="N", help="images recalled for exact scoring, at least k")
+    parser.add_argument("--kernel", default="cosine", help="cosine (default), inner_product or rbf")
+    parser.add_argument("--min-score", type=float, metavar="S", help="leave out hits below this score")
+    parser.add_argument("--scores", action="store_true", help="show every score of each hit")
+    parser.add_argument("--collection", metavar="NAME", help="which collection, when the server holds several")
+    parser.add_argument("--json", action="store_true", help="print JSON, one line a query")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write a contact sheet; several queries number it")
+    parser.add_argument("--timeout", type=float, default=120.0, metavar="S", help="seconds to wait (default 120)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Ask, print, draw; 1 when a query failed."""
+    import setwise
+
+    queries = [setwise.Id(query) if args.id else Path(query) for query in args.queries]
+    with setwise.connect(args.target, collection=args.collection, timeout=args.timeout) as client:
+        outcomes = client.search_many(
+            queries,
+            k=args.k,
+            candidates=args.candidates,
+            kernel=args.kernel,
+            min_score=args.min_score,
+            scores=args.scores,
+            thumbnails=args.out is not None,
+        )
+    failed = 0
+    for number, (query, outcome) in enumerate(zip(args.queries, outcomes, strict=True), start=1):
+        if isinstance(outcome, setwise.SetwiseError):
+            failed += 1
+            _tell_error(args, query, outcome)
+        else:
+            _tell_hits(args, query, outcome, number)
+    return 1 if failed else 0
+
+
+def _tell_error(args: argparse.Namespace, query: str, error: SetwiseError) -> None:
+    if args.json:
+        print(json.dumps({"query": query, "error": error.to_dict()}, ensure_ascii=False))
+    print(f"setwise search: error: {query}: {error}", file=sys.stderr)
+
+
+def _tell_hits(args: argparse.Namespace, query: str, hits: Hits, number: int) -> None:
+    if args.json:
+        print(json.dumps(hits.to_dict() | {"query": query}, ensure_ascii=False))
+    else:
+        if number > 1:
+            print()
+        print("\n".join(_lines(query, hits)))
+    if args.out is not None:
+        _save(hits, _numbered(args.out, number, len(args.queries)))
+
+
+def _lines(query: str, hits: Hits) -> list[str]:
+    from setwise._table import printable, table
+
+    head = f"{printable(query)}: {len(hits)} hits ({hits.summary()})"
+    if not hits:
+        return [head]
+    columns = {
+        "rank": [str(rank) for rank in range(1, len(hits) + 1)],
+        "score": [f"{hit.score:.4f}" for hit in hits],
+        **_scores(hits),
+    }
+    numeric = len(columns)
+    columns["id"] = [hit.id for hit in hits]
+    if any(hit.metadata for hit in hits):
+        columns["metadata"] = [json.dumps(hit.metadata, ensure_ascii=False) for hit in hits]
+    return [head, *table(list(columns), list(zip(*columns.values(), strict=True)), right=range(numeric))]
+
+
+def _scores(hits: Hits) -> dict[str, list[str]]:
+    every = [hit.scores.to_dict() for hit in hits if hit.scores is not None]
+    return (
+        {name: ["-" if row[name] is None else f"{row[name]:.4f}" for row in every] for name in every[0]}
+        if every
+        else {}
+    )
+
+
+def _numbered(path: Path, number: int, count: int) -> Path:
+    """answer.png for one query; answer-1.png, answer-2.png for several."""
+    return path if count == 1 else path.with_stem(f"{path.stem}-{number:0{len(str(count))}}")
+
+
+def _save(hits: Hits, path: Path) -> None:
+    hits.save(path)
+    print(f"wrote {path}", file=sys.stderr)
