@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -109,7 +109,11 @@ def _item(manifest: Path, line: int, row: dict[str, Any], *, keyed: bool) -> Ite
     absolute = os.path.normpath(os.path.join(folder, path))
     identity = _taken(manifest, line, row, "id") or _default_id(absolute, folder) + (f"/{key}" if key else "")
     origin = f"{manifest} line {line}"
-    return Item(identity, absolute, _checked(row, origin), key, origin=origin)
+    try:
+        check_metadata(row, path)
+    except EngineError as error:
+        raise InvalidInput(f"{origin}: {error}", field="manifest") from None
+    return Item(identity, absolute, row, key, origin=origin)
 
 
 def _default_id(path: str, folder: str) -> str:
@@ -126,15 +130,6 @@ def _taken(manifest: Path, line: int, row: dict[str, Any], name: str) -> str:
     if "\0" in value or value != printable(value):
         _refuse(manifest, line, f"has characters in {name!r} that no path or id may hold: {value!r}")
     return value
-
-
-def _checked(row: Mapping[str, Any], origin: str) -> Mapping[str, Any]:
-    try:
-        check_metadata(row, origin)
-    except EngineError as error:
-        message = str(error)
-        raise InvalidInput(message if origin in message else f"{origin}: {message}", field="manifest") from None
-    return row
 
 
 def _refuse(path: Path, line: int, what: str) -> NoReturn:

@@ -18,7 +18,7 @@ from setwise_indexer._plan import Job
 from setwise_indexer._read import why_unreadable
 from setwise_indexer._readers import Prepared, Reader, Unchanged
 
-__all__ = ["Crew", "Done", "Failed", "run_pipeline"]
+__all__ = ["Crew", "Done", "Failed", "Result", "run_pipeline"]
 
 
 @dataclass(frozen=True, slots=True)

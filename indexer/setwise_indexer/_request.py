@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from setwise_engine.errors import InvalidInput
-from setwise_indexer._pipeline import Crew
 
-__all__ = ["Request", "crew_for"]
-
-_CPU_BATCH = 2  # larger ones leave the cache: docs/decisions/0060-one-thread-a-forward-pass.md
-_CUDA_BATCH = 64
-_MOST_FORWARDERS = 16
+__all__ = ["Request"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,12 +48,3 @@ class Request:
         for name, value in (("--workers", self.workers), ("--batch-size", self.batch_size), ("--dims", self.dims)):
             if isinstance(value, int) and value < 1:
                 raise InvalidInput(f"{name} {value} is not positive; give at least 1")
-
-
-def crew_for(request: Request, *, cuda: bool) -> Crew:
-    """How many threads do what: on a CPU every core may decode or run the network, a GPU is fed by one thread."""
-    cores = len(os.sched_getaffinity(0))
-    decoders = request.workers or cores
-    if cuda:
-        return Crew(decoders, 1, request.batch_size or _CUDA_BATCH)
-    return Crew(decoders, min(cores, _MOST_FORWARDERS), request.batch_size or _CPU_BATCH)

@@ -1,0 +1,28 @@
+"""setwise verify: whether every byte of a collection is right."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from setwise_indexer.commands.info import human_bytes
+
+HELP = "check every byte of a collection"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `setwise verify`."""
+    parser.add_argument("collection", type=Path, metavar="DIR", help="the collection's folder")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Read everything and name what differs from what was written. Returns 0 when all is right, else 1."""
+    from setwise_engine.collection import Collection
+
+    with Collection.open(args.collection, read_only=True) as collection:
+        report = collection.verify()
+    for problem in report.problems:
+        print(problem)
+    verdict = "every byte is right" if report.ok else f"{len(report.problems)} problems"
+    print(f"{args.collection}: {report.images:,} images, {human_bytes(report.bytes)} checked: {verdict}")
+    return 0 if report.ok else 1
