@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -48,14 +47,11 @@ def options_from_proto(message: search_pb2.SearchOptions, limits: Limits, defaul
         _within(candidates or 0, "candidates", "max_candidates", limits.max_candidates)
         if message.kernel not in KERNELS:
             raise InvalidInput(f"kernel {message.kernel} is unknown; send one that Kernel names", field="kernel")
-        min_score = message.min_score if message.HasField("min_score") else None
-        if min_score is not None and not math.isfinite(min_score):
-            raise InvalidInput(f"min_score is {min_score}; give a finite number or leave it out", field="min_score")
         return Options(
             k=k,
             candidates=candidates,
             kernel=KERNELS[message.kernel],
-            min_score=min_score,
+            min_score=message.min_score if message.HasField("min_score") else None,
             scores=message.include_scores,
             matches=message.include_matches,
             metadata=True if message.metadata.all else tuple(message.metadata.fields) or False,

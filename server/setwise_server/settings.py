@@ -26,7 +26,7 @@ class Limits:
     max_tokens: int = 4096
     max_batch: int = 32
     max_k: int = 1000
-    max_candidates: int = 10_000
+    max_candidates: int = 20_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

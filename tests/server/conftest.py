@@ -63,10 +63,11 @@ def _of(status: Status, kind: Message) -> list[Any]:
 
 @dataclass(frozen=True)
 class Stubs:
-    """A channel to a server and the stubs of every service."""
+    """A channel to a server, the stubs of every service, and how to stop it early."""
 
     address: str
     channel: grpc.Channel
+    stop: Callable[[], None]
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "search", search_pb2_grpc.SearchServiceStub(self.channel))
@@ -99,7 +100,7 @@ def running(paths: Sequence[Path], settings: ServerSettings | None = None) -> It
         address = f"127.0.0.1:{await_(server.start())}"
         await_(server.load())
         with grpc.insecure_channel(address) as channel:
-            yield Stubs(address, channel)
+            yield Stubs(address, channel, lambda: await_(server.stop()))
     finally:
         await_(server.stop())
         loop.call_soon_threadsafe(loop.stop)
