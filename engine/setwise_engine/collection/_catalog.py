@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import json
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -12,9 +12,10 @@ from urllib.parse import quote
 
 from setwise_engine.collection._durable import Disk
 from setwise_engine.collection._schema import CATALOG_FILE, check_identity, create_tables, sqlite_errors
+from setwise_engine.collection._types import Settings
 from setwise_engine.errors import CollectionError, CorruptError, FormatError
 
-__all__ = ["Catalog", "create_catalog", "read_number", "read_text"]
+__all__ = ["Catalog", "create_catalog", "read_number", "read_settings", "read_text"]
 
 _SQLITE_MAGIC = b"SQLite format 3\0"
 _POOL_SIZE = 16
@@ -33,11 +34,7 @@ def create_catalog(folder: Path, meta: dict[str, str | int], disk: Disk) -> None
             disk.commit(connection)
         finally:
             connection.close()  # the last connection moves the log into the file and removes it
-    descriptor = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        disk.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    disk.fsync_path(temporary)
     disk.rename(temporary, folder / CATALOG_FILE)
     disk.fsync_folder(folder)
 
@@ -157,6 +154,14 @@ def read_text(connection: sqlite3.Connection, name: str) -> str:
     if not isinstance(value, str):
         raise CorruptError(f"the catalog lacks its {name!r} entry; restore it from a backup")
     return value
+
+
+def read_settings(connection: sqlite3.Connection) -> Settings:
+    """What the collection was made with. Raises CorruptError when it cannot be read."""
+    try:
+        return Settings(**json.loads(read_text(connection, "settings")))
+    except (ValueError, TypeError) as error:
+        raise CorruptError(f"the catalog's settings are damaged ({error}); restore it from a backup") from error
 
 
 def _read_meta(connection: sqlite3.Connection, name: str) -> object:

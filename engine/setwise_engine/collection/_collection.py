@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from setwise_engine.coarse import Coarse
-from setwise_engine.collection._catalog import Catalog, create_catalog, read_text
+from setwise_engine.collection._catalog import Catalog, create_catalog, read_settings, read_text
 from setwise_engine.collection._current_index import CurrentIndex
 from setwise_engine.collection._durable import Disk
 from setwise_engine.collection._encoder_file import ENCODER_FILE, check_settings, load_encoder
@@ -24,7 +24,7 @@ from setwise_engine.collection._index import INDEX_FOLDER, make_index, write_ind
 from setwise_engine.collection._info import bytes_by_kind, count_tokens, index_info
 from setwise_engine.collection._lock import LOCK_FILE, WriterLock
 from setwise_engine.collection._metadata import MetadataValue
-from setwise_engine.collection._place import check_local, existing_folder, is_writable
+from setwise_engine.collection._place import absolute, check_local, existing_folder, is_writable
 from setwise_engine.collection._recall import Recall, Scan
 from setwise_engine.collection._schema import CATALOG_FILE, FORMAT_VERSION, sqlite_errors
 from setwise_engine.collection._snapshot import Snapshot
@@ -65,10 +65,12 @@ class Collection:
         with self._catalog.reading() as connection, sqlite_errors(path):
             self.uuid = read_text(connection, "uuid")
             self.created = read_text(connection, "created")
-            self.settings = Settings(**json.loads(read_text(connection, "settings")))
+            self.settings = read_settings(connection)
         self.encoder = load_encoder(path, self.settings)
         self._coarse = Coarse(self.settings.coarse, self.encoder.coarse_basis)
-        self._segments = Segments(path / SEGMENTS_FOLDER, dims=self.settings.dims, coarse=self._coarse.dims)
+        self._segments = Segments(
+            path / SEGMENTS_FOLDER, collection=self.uuid, dims=self.settings.dims, coarse=self._coarse.dims
+        )
         self._scan = Scan(self._segments)
         self._index = CurrentIndex(path, collection=self.uuid, coarse=self.settings.coarse, dims=self._coarse.dims)
         self._writer = Writer(path, self._catalog, disk, uuid=self.uuid, settings=self.settings, coarse=self._coarse)
@@ -84,7 +86,7 @@ class Collection:
         Raises CollectionError when the folder holds anything else, Incompatible when settings and encoder differ.
         `disk` is for tests that watch what is written.
         """
-        folder, disk = Path(path).resolve(), disk or Disk()
+        folder, disk = absolute(path), disk or Disk()
         check_settings(settings, encoder)
         Coarse(settings.coarse, encoder.coarse_basis)
         check_local(folder)
@@ -192,7 +194,7 @@ class Collection:
             describe = {
                 "collection": self.uuid,
                 "version": view.version,
-                "segments": {str(entry.id): entry.rows for entry in view.entries.values()},
+                "segments": {str(entry.id): entry.file for entry in view.entries.values()},
                 "coarse": self.settings.coarse,
                 "dims": self._coarse.dims,
                 "rows": len(keys),
@@ -260,12 +262,12 @@ class Collection:
             known = self._recall
         view = read_view(connection, known.view if known else None)
         index = self._index.get()
-        if index is not None and index.sidecar.version > view.version:
+        if index is not None and not index.serves(view):
             index = None
         if known is not None and (known.view, known.index) == (view, index):
             return known
         if known is None or known.view is not view:
-            self._segments.check_sizes(view.entries.values())
+            self._segments.check_sizes(view, known.view if known else None)
         recall = Recall(view, index, self._scan)
         with self._lock:
             if self._recall is None or self._recall.view.version <= view.version:

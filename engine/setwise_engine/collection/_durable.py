@@ -74,6 +74,14 @@ class Disk:
         with self._must_last("a file"):
             os.fsync(descriptor)
 
+    def fsync_path(self, path: Path) -> None:
+        """Forces a closed file to disk. Raises ReadOnlyError when that failed."""
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            self.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
     def rename(self, source: Path, target: Path) -> None:
         """Gives a file its final name, replacing what had it."""
         source.replace(target)
@@ -92,7 +100,9 @@ class Disk:
         try:
             connection.execute("COMMIT")
         except sqlite3.OperationalError as error:
-            raise self._fail("the catalog", error) from error
+            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_IOERR:
+                raise self._fail("the catalog", error) from error
+            raise
 
     def remove(self, path: Path) -> None:
         """Removes a file that nothing refers to; that it is gone need not last."""

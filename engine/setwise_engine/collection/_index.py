@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from setwise_engine.collection._durable import Disk
+from setwise_engine.collection._view import View
 
 __all__ = ["INDEX_FOLDER", "SIDECAR", "Index", "Sidecar", "load_index", "make_index", "read_sidecar", "write_index"]
 
@@ -54,7 +55,7 @@ class Sidecar:
     format: int
     collection: str
     version: int
-    segments: dict[str, int]
+    segments: dict[str, str]
     coarse: str
     dims: int
     rows: int
@@ -70,12 +71,20 @@ class Index:
 
     def __init__(self, sidecar: Sidecar, index: Any) -> None:
         self.sidecar = sidecar
-        self.segments = {int(segment): rows for segment, rows in sidecar.segments.items()}
+        self.segments = {int(segment): file for segment, file in sidecar.segments.items()}
         self._index = index
         self._lists = faiss.try_extract_index_ivf(index)
 
     def __len__(self) -> int:
         return self.sidecar.rows
+
+    def serves(self, view: View) -> bool:
+        """Whether it can answer for this version: it knows no later one, and each of its segments is the view's.
+
+        A catalog restored from a backup may have other segments under the same numbers, or be older.
+        """
+        files = {number: entry.file for number, entry in view.entries.items()}
+        return self.sidecar.version <= view.version and self.segments.items() <= files.items()
 
     def search(
         self, vector: NDArray[np.float32], k: int, *, thorough: bool = False
@@ -120,6 +129,7 @@ def make_index(keys: NDArray[np.int64], vectors: NDArray[np.float32]) -> tuple[A
 def write_index(folder: Path, index: Any, describe: dict[str, Any], disk: Disk) -> Sidecar:
     """Writes index and sidecar durably and removes older ones. The caller holds the writer lock."""
     folder = folder / INDEX_FOLDER
+    folder.mkdir(exist_ok=True)
     data = faiss.serialize_index(index)
     name = f"coarse-{describe['version']:08d}-{secrets.token_hex(4)}.faiss"
     sidecar = Sidecar(
@@ -133,7 +143,7 @@ def write_index(folder: Path, index: Any, describe: dict[str, Any], disk: Disk) 
     disk.publish(folder / name, [data])
     disk.publish(folder / SIDECAR, [json.dumps(asdict(sidecar), indent=1).encode()])
     for other in folder.iterdir():
-        if other.name not in (name, SIDECAR):
+        if other.name.startswith("coarse") and other.name not in (name, SIDECAR):
             disk.remove(other)
     return sidecar
 

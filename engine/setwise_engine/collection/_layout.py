@@ -95,8 +95,8 @@ def layout(tensors: dict[str, Tensor], metadata: dict[str, str]) -> tuple[bytes,
     }
 
 
-def parse(start: bytes, header: bytes, size: int, name: str) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The tensors of a segment and its metadata from its length field and its header; `size` is the file's.
+def parse(header: bytes, size: int, name: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors of a segment and its metadata from its header (JSON); `size` is the file's, in bytes.
 
     Raises FormatError for an unknown version and CorruptError when the header cannot be right, both naming the file.
     """
@@ -104,7 +104,7 @@ def parse(start: bytes, header: bytes, size: int, name: str) -> tuple[dict[str, 
         document = json.loads(header)
         metadata: dict[str, str] = document.pop("__metadata__")
         version = int(metadata["version"])
-        base = 8 + int.from_bytes(start, "little")
+        base = 8 + len(header)
         known = shapes(0, 0, 0, 0, 0)  # a later release may add arrays; what it may not do is change these
         tensors = {key: _tensor(document[key], base) for key in known} if version == SEGMENT_VERSION else {}
     except (ValueError, KeyError, TypeError, AttributeError) as error:

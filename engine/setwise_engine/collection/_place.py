@@ -7,18 +7,25 @@ from pathlib import Path
 
 from setwise_engine.errors import CollectionError, FormatError, NotFound
 
-__all__ = ["check_local", "existing_folder", "is_writable"]
+__all__ = ["absolute", "check_local", "existing_folder", "is_writable"]
 
 _MOUNTS = Path("/proc/self/mounts")
 _NETWORK = {
     "9p", "afs", "beegfs", "ceph", "cifs", "coda", "davfs", "fuse.ceph", "fuse.gcsfuse", "fuse.glusterfs",
-    "fuse.rclone", "fuse.s3fs", "fuse.sshfs", "gfs2", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "smb3", "smbfs",
+    "fuse.rclone", "fuse.s3fs", "fuse.sshfs", "gfs2", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "smb3",
+    "smbfs",
 }  # fmt: skip
+
+
+def absolute(path: str | os.PathLike[str]) -> Path:
+    """The path from the root. Links stay, because a collection is named after what the caller called it."""
+    given = Path(path).absolute()
+    return given.resolve() if ".." in given.parts else given
 
 
 def existing_folder(path: str | os.PathLike[str]) -> Path:
     """The folder as an absolute path. Raises NotFound when there is none, FormatError when it is no folder."""
-    folder = Path(path).resolve()
+    folder = absolute(path)
     if not folder.exists():
         raise NotFound(f"there is no collection {folder}; make one with `setwise index SOURCE --into {folder}`")
     if not folder.is_dir():
@@ -32,7 +39,7 @@ def check_local(folder: Path, mounts: Path = _MOUNTS) -> None:
     SQLite's log needs memory shared between its users, and neither locks nor fsync can be trusted there. Checked on
     Linux only.
     """
-    kind = _file_system(folder, mounts)
+    kind = _file_system(folder.resolve(), mounts)
     if kind in _NETWORK:
         message = f"{folder} lies on a network file system ({kind}), where locks and mapped files are not safe"
         raise CollectionError(f"{message}; keep the collection on a local disk")

@@ -84,12 +84,11 @@ class Recall:
         return [Candidate(key, score) for key, score in zip(keys[order].tolist(), scores[order].tolist(), strict=True)]
 
     def covered(self) -> int:
-        """Rows of the index that are live in this version."""
+        """Live images in the index."""
         if self.index is None:
             return 0
-        dead = self.view.dead >> ROW_BITS
-        rows = sum(rows for segment, rows in self.index.segments.items() if segment in self.view.entries)
-        return rows - int(np.isin(dead, list(self.index.segments)).sum())
+        rows = sum(self.view.entries[segment].rows for segment in self.index.segments)
+        return rows - int(np.isin(self.view.dead >> ROW_BITS, list(self.index.segments)).sum())
 
     def _from_index(self, vector: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Dead rows are still in the index: ask for more until k live ones came or there is nothing more."""

@@ -24,7 +24,7 @@ CREATE TABLE meta (
 CREATE TABLE segments (
     id INTEGER PRIMARY KEY,
     file TEXT NOT NULL UNIQUE,
-    state TEXT NOT NULL CHECK (state IN ('live')),
+    state TEXT NOT NULL,
     rows INTEGER NOT NULL CHECK (rows > 0),
     tokens INTEGER NOT NULL,
     thumbnail_bytes INTEGER NOT NULL,

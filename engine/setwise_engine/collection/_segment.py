@@ -2,54 +2,52 @@
 
 from __future__ import annotations
 
-import mmap
-import threading
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from setwise_engine.collection._layout import PAGE, Tensor, checked_names, parse, shapes
+from setwise_engine.collection._layout import Tensor, checked_names, parse, shapes
+from setwise_engine.collection._mapping import map_file, read_ahead
 from setwise_engine.collection._segment_writer import ABSENT, crc32c
-from setwise_engine.errors import CorruptError
+from setwise_engine.collection._types import SegmentEntry
+from setwise_engine.errors import CollectionError, CorruptError
 from setwise_engine.feature_set import Grid, ImageSize
 
-__all__ = ["Segment"]
+__all__ = ["Segment", "check_size"]
 
 
 class Segment:
     """One mapped segment. Views stay valid after the segment was dropped: each keeps the mapping alive."""
 
-    def __init__(self, path: Path, *, rows: int, tokens: int, dims: int, coarse: int, bytes: int) -> None:
+    def __init__(self, folder: Path, entry: SegmentEntry, *, collection: str, dims: int, coarse: int) -> None:
         """Maps the file and checks it against what the catalog says of it.
 
-        Raises CorruptError naming the file when it is missing, of another size or damaged, FormatError for a newer one.
+        Raises CorruptError naming the file when it is missing, of another size, another's or damaged, and FormatError
+        when it is of a newer version.
         """
-        self.path = path
-        self.rows = rows
-        self._map = _map(path, bytes)
+        self.file = entry.file
+        self.rows = entry.rows
         self._coarse_checked = False
-        self._lock = threading.Lock()
-        length = int.from_bytes(self._map[:8], "little")
-        if 8 + length > bytes:
-            raise CorruptError(f"segment {path.name} has a damaged header; restore it from a backup")
-        places, self.metadata = parse(self._map[:8], self._map[8 : 8 + length], bytes, path.name)
-        thumbnail_bytes = places["thumbnails"].bytes
-        for name, wanted in shapes(rows, tokens, dims, coarse, thumbnail_bytes).items():
-            if (places[name].dtype, places[name].shape) != (wanted.dtype, wanted.shape):
-                raise CorruptError(f"tensor {name!r} of segment {path.name} is not what the catalog says; restore it")
-        self._arrays = {name: self._view(place) for name, place in places.items()}
+        data = _map(folder, entry)
+        places, self._metadata = _places(data, entry)
+        owner = (self._metadata.get("collection"), self._metadata.get("segment"))
+        if owner != (collection, str(entry.id)):
+            raise CorruptError(f"segment {entry.file} belongs to another collection or place; restore it from a backup")
+        wanted = shapes(entry.rows, entry.tokens, dims, coarse, entry.thumbnail_bytes)
+        for name, place in places.items():
+            if (place.dtype, place.shape) != (wanted[name].dtype, wanted[name].shape):
+                raise CorruptError(f"tensor {name!r} of segment {entry.file} is not what the catalog says; restore it")
+        self._arrays = {name: _view(data, place) for name, place in places.items()}
+        self._tokens: NDArray[np.float16] = self._arrays["tokens"]
         for name in checked_names():
             if name != "coarse":
-                self.check(name)
-        self._tokens: NDArray[np.float16] = self._arrays["tokens"]
-        self._tokens_start = places["tokens"].start
+                self._check(name)
 
     def tokens(self, row: int) -> NDArray[np.float16]:
         """The row's tokens (n, d), read-only, checked. Raises CorruptError when their CRC32C differs."""
-        first, last = self._arrays["offsets"][row : row + 2]
-        view: NDArray[np.float16] = self._tokens[first:last]
+        view = self._unchecked(row)
         if crc32c(view) != self._arrays["crcs"][row]:
             raise CorruptError(self.damage(row, ""))
         return view
@@ -57,7 +55,11 @@ class Segment:
     def damage(self, row: int, id: str) -> str:
         """The sentence that says that a row's tokens are not what was written."""
         image = f"image {id!r}, row {row}" if id else f"row {row}"
-        return f"tokens of {image} of segment {self.path.name} are damaged; restore the file from a backup"
+        return f"tokens of {image} of segment {self.file} are damaged; restore the file from a backup"
+
+    def prefetch(self, row: int) -> None:
+        """Asks the kernel to read the row's tokens ahead; returns at once."""
+        read_ahead(self._unchecked(row))
 
     def square(self, row: int) -> float:
         """Squared Frobenius norm of the row's tokens, as `setwise_engine.matching.square` gives it."""
@@ -75,8 +77,7 @@ class Segment:
 
     def token_count(self, row: int) -> int:
         """Number of the row's tokens."""
-        first, last = self._arrays["offsets"][row : row + 2]
-        return int(last - first)
+        return len(self._unchecked(row))
 
     def thumbnail(self, row: int) -> bytes:
         """JPEG bytes of the row's thumbnail; empty when it has none."""
@@ -86,39 +87,49 @@ class Segment:
     def coarse(self) -> NDArray[np.float32]:
         """Coarse vectors of all rows (rows, c), checked once. Raises CorruptError."""
         if not self._coarse_checked:
-            self.check("coarse")
+            self._check("coarse")
             self._coarse_checked = True
         vectors: NDArray[np.float32] = self._arrays["coarse"]
         return vectors
 
-    def check(self, name: str) -> None:
-        """Raises CorruptError when the array's CRC32C is not the header's."""
-        if f"{crc32c(self._arrays[name]):08x}" != self.metadata.get(f"crc32c.{name}"):
-            raise CorruptError(f"tensor {name!r} of segment {self.path.name} is damaged; restore it from a backup")
-
-    def prefetch(self, row: int) -> None:
-        """Asks the kernel to read the row's tokens ahead; returns at once."""
+    def _unchecked(self, row: int) -> NDArray[np.float16]:
         first, last = self._arrays["offsets"][row : row + 2]
-        stride = self._tokens.shape[1] * self._tokens.itemsize
-        start = self._tokens_start + int(first) * stride
-        aligned = start - start % PAGE
-        length = start + int(last - first) * stride - aligned
-        if length > 0 and hasattr(self._map, "madvise"):
-            self._map.madvise(mmap.MADV_WILLNEED, aligned, length)
+        return self._tokens[first:last]
 
-    def _view(self, place: Tensor) -> NDArray[Any]:
-        count = place.bytes // place.numpy.itemsize
-        flat = np.frombuffer(self._map, place.numpy, count, place.start) if count else np.zeros(0, place.numpy)
-        return flat.reshape(place.shape)
+    def _check(self, name: str) -> None:
+        if f"{crc32c(self._arrays[name]):08x}" != self._metadata.get(f"crc32c.{name}"):
+            raise CorruptError(f"tensor {name!r} of segment {self.file} is damaged; restore it from a backup")
 
 
-def _map(path: Path, size: int) -> mmap.mmap:
+def check_size(folder: Path, entry: SegmentEntry) -> None:
+    """Raises CorruptError when the file is missing or its size is not the catalog's.
+
+    A mapped file that is shorter than the catalog says would end the process with SIGBUS at the first missing page.
+    """
     try:
-        with path.open("rb") as stream:
-            # A file shorter than the catalog says would end this process with SIGBUS at the first missing page.
-            found = path.stat().st_size
-            if found != size:
-                raise CorruptError(f"segment {path.name} has {found} bytes instead of {size}; restore it from a backup")
-            return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+        found = (folder / entry.file).stat().st_size
     except FileNotFoundError:
-        raise CorruptError(f"segment {path.name} is missing from {path.parent}; restore it from a backup") from None
+        raise CorruptError(f"segment {entry.file} is missing from {folder}; restore it from a backup") from None
+    if found != entry.bytes:
+        message = f"segment {entry.file} in {folder} has {found} bytes instead of {entry.bytes}"
+        raise CorruptError(f"{message}; restore it from a backup")
+
+
+def _map(folder: Path, entry: SegmentEntry) -> NDArray[np.uint8]:
+    check_size(folder, entry)
+    try:
+        return map_file(folder / entry.file, entry.bytes)
+    except OSError as error:
+        message = f"segment {entry.file} in {folder} cannot be read ({error.strerror}); check its rights"
+        raise CollectionError(message) from error
+
+
+def _places(data: NDArray[np.uint8], entry: SegmentEntry) -> tuple[dict[str, Tensor], dict[str, str]]:
+    length = int.from_bytes(data[:8].tobytes(), "little")
+    if 8 + length > entry.bytes:
+        raise CorruptError(f"segment {entry.file} has a damaged header; restore it from a backup")
+    return parse(data[8 : 8 + length].tobytes(), entry.bytes, entry.file)
+
+
+def _view(data: NDArray[np.uint8], place: Tensor) -> NDArray[Any]:
+    return data[place.start : place.start + place.bytes].view(place.numpy).reshape(place.shape)

@@ -16,6 +16,7 @@ __all__ = [
     "ImageRecord",
     "IndexInfo",
     "Known",
+    "SegmentEntry",
     "Settings",
     "Source",
     "StoredImage",
@@ -92,6 +93,18 @@ class StoredImage:
     grid: Grid | None
     tokens: int
     thumbnail: bytes
+
+
+class SegmentEntry(NamedTuple):
+    """A segment as the catalog has it."""
+
+    id: int
+    file: str
+    rows: int
+    tokens: int
+    thumbnail_bytes: int
+    bytes: int
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True)

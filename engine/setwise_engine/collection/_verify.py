@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import json
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from setwise_engine.coarse import Coarse
-from setwise_engine.collection._catalog import Catalog, read_text
+from setwise_engine.collection._catalog import Catalog, read_settings, read_text
 from setwise_engine.collection._encoder_file import load_encoder
 from setwise_engine.collection._index import INDEX_FOLDER, read_sidecar
 from setwise_engine.collection._place import existing_folder, is_writable
 from setwise_engine.collection._schema import sqlite_errors
 from setwise_engine.collection._segment import Segment
-from setwise_engine.collection._types import Settings, VerifyReport
-from setwise_engine.collection._view import ROW_BITS, SegmentEntry, View, read_view
+from setwise_engine.collection._types import SegmentEntry, VerifyReport
+from setwise_engine.collection._view import ROW_BITS, read_view
 from setwise_engine.collection._writer import SEGMENTS_FOLDER
 from setwise_engine.errors import CollectionError, CorruptError
 
@@ -33,69 +33,67 @@ def verify_folder(path: str | Path, progress: Progress | None = None) -> VerifyR
     collection of a known version; everything else is a problem in the report.
     """
     folder = existing_folder(path)
+    run = _Run(folder, progress or (lambda done, total: None))
     try:
-        catalog = Catalog(folder, writable=is_writable(folder))
+        catalog = contextlib.closing(Catalog(folder, writable=is_writable(folder)))
+        with catalog as opened, opened.reading() as connection, sqlite_errors(folder):
+            run.all(connection)
     except CorruptError as error:
-        return VerifyReport(False, [str(error)], 0, 0)
-    try:
-        with catalog.reading() as connection, sqlite_errors(folder):
-            run = _Run(folder, connection, progress or (lambda done, total: None))
-            run.all()
-            return VerifyReport(not run.problems, run.problems, run.view.images, run.done)
-    except CorruptError as error:
-        return VerifyReport(False, [str(error)], 0, 0)
-    finally:
-        catalog.close()
+        run.problems.append(str(error))
+    return VerifyReport(not run.problems, run.problems, run.images, run.done)
 
 
 class _Run:
     """One verification: the problems so far and the bytes done."""
 
-    def __init__(self, folder: Path, connection: sqlite3.Connection, progress: Progress) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, progress: Progress) -> None:
         self.problems: list[str] = []
+        self.images = 0
         self.done = 0
-        self.view: View = read_view(connection, None)
-        self._connection = connection
+        self._total = 0
+        self._folder = folder
         self._progress = progress
-        self._total = sum(entry.bytes for entry in self.view.entries.values())
 
-    def all(self) -> None:
+    def all(self, connection: sqlite3.Connection) -> None:
         """Catalog first, then what it refers to."""
-        self.problems += _catalog_problems(self._connection)
+        self.problems += _catalog_problems(connection)
+        view = read_view(connection, None)
+        self._total = sum(entry.bytes for entry in view.entries.values())
+        uuid = read_text(connection, "uuid")
         try:
-            settings = Settings(**json.loads(read_text(self._connection, "settings")))
-            coarse = Coarse(settings.coarse, load_encoder(self.folder, settings).coarse_basis).dims
-        except (CollectionError, ValueError, TypeError) as error:
-            self.problems.append(str(error))
-            return
-        for entry in self.view.entries.values():
-            self._segment(entry, settings.dims, coarse)
-        self.problems += _index_problems(self.folder, read_text(self._connection, "uuid"))
-
-    def _segment(self, entry: SegmentEntry, dims: int, coarse: int) -> None:
-        path = self.folder / SEGMENTS_FOLDER / entry.file
-        try:
-            segment = Segment(path, rows=entry.rows, tokens=entry.tokens, dims=dims, coarse=coarse, bytes=entry.bytes)
+            settings = read_settings(connection)
+            encoder = load_encoder(self._folder, settings)
         except CollectionError as error:
             self.problems.append(str(error))
             return
+        coarse = Coarse(settings.coarse, encoder.coarse_basis).dims
+        folder = self._folder / SEGMENTS_FOLDER
+        for entry in view.entries.values():
+            try:
+                segment = Segment(folder, entry, collection=uuid, dims=settings.dims, coarse=coarse)
+            except CollectionError as error:
+                self.problems.append(str(error))
+            else:
+                self._segment(connection, folder / entry.file, entry, segment)
+        self.problems += _index_problems(self._folder, uuid)
+
+    def _segment(self, connection: sqlite3.Connection, path: Path, entry: SegmentEntry, segment: Segment) -> None:
         before = len(self.problems)
-        self.problems += self._row_problems(entry, segment)
-        same = _sha256(path, self._advance) == entry.sha256
-        if not same and len(self.problems) == before:
+        self.problems += self._row_problems(connection, entry, segment)
+        if _sha256(path, self._advance) != entry.sha256 and len(self.problems) == before:
             self.problems.append(f"segment {entry.file} differs from its SHA-256; restore it from a backup")
 
-    def _row_problems(self, entry: SegmentEntry, segment: Segment) -> Iterator[str]:
+    def _row_problems(self, connection: sqlite3.Connection, entry: SegmentEntry, segment: Segment) -> Iterator[str]:
         try:
             segment.coarse()
         except CorruptError as error:
             yield str(error)
         span = (entry.id << ROW_BITS, (entry.id + 1) << ROW_BITS)
         columns = "key, id, tokens, width, height, grid_rows, grid_columns"
-        rows = self._connection.execute(f"SELECT {columns} FROM images WHERE key >= ? AND key < ? ORDER BY key", span)
+        rows = connection.execute(f"SELECT {columns} FROM images WHERE key >= ? AND key < ? ORDER BY key", span)
         for key, id, tokens, *shape in rows:
             row = key - span[0]
+            self.images += 1
             if row >= entry.rows:
                 yield f"image {id!r} is row {row} of segment {entry.file}, which has {entry.rows} rows"
                 continue

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from setwise_engine.collection._catalog import read_number
-from setwise_engine.collection._segment import Segment
-from setwise_engine.errors import CorruptError, NotFound
+from setwise_engine.collection._segment import Segment, check_size
+from setwise_engine.collection._types import SegmentEntry
+from setwise_engine.errors import NotFound
 
-__all__ = ["ROW_BITS", "SegmentEntry", "Segments", "View", "entries", "key_of", "read_view", "split"]
+__all__ = ["ROW_BITS", "Segments", "View", "entries", "key_of", "read_view", "split"]
 
 ROW_BITS = 32
 
@@ -29,18 +28,6 @@ def key_of(segment: int, row: int) -> int:
 def split(key: int) -> tuple[int, int]:
     """Segment and row of a key."""
     return key >> ROW_BITS, key & ((1 << ROW_BITS) - 1)
-
-
-class SegmentEntry(NamedTuple):
-    """A segment as the catalog has it."""
-
-    id: int
-    file: str
-    rows: int
-    tokens: int
-    thumbnail_bytes: int
-    bytes: int
-    sha256: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,9 +60,10 @@ class View:
 class Segments:
     """The mapped segments of a collection, each mapped once and shared by all threads."""
 
-    def __init__(self, folder: Path, *, dims: int, coarse: int) -> None:
+    def __init__(self, folder: Path, *, collection: str, dims: int, coarse: int) -> None:
         self.folder = folder
         self.coarse_dims = coarse
+        self._collection = collection
         self._dims = dims
         self._mapped: dict[int, Segment] = {}
         self._lock = threading.Lock()
@@ -83,19 +71,13 @@ class Segments:
     def get(self, entry: SegmentEntry) -> Segment:
         """The segment, mapped at its first use. Raises CorruptError when it is not what the catalog says."""
         segment = self._mapped.get(entry.id)
-        if segment is not None:
-            return segment
-        with self._lock:
-            segment = self._mapped.get(entry.id) or Segment(
-                self.folder / entry.file,
-                rows=entry.rows,
-                tokens=entry.tokens,
-                dims=self._dims,
-                coarse=self.coarse_dims,
-                bytes=entry.bytes,
-            )
-            self._mapped[entry.id] = segment
-            return segment
+        if segment is None:
+            with self._lock:
+                segment = self._mapped.get(entry.id) or Segment(
+                    self.folder, entry, collection=self._collection, dims=self._dims, coarse=self.coarse_dims
+                )
+                self._mapped[entry.id] = segment
+        return segment
 
     def of(self, view: View, key: int) -> tuple[Segment, int]:
         """Segment and row of a key. Raises NotFound when the version has no such row."""
@@ -105,20 +87,11 @@ class Segments:
             raise NotFound(f"version {view.version} has no image with key {key}")
         return self.get(entry), row
 
-    def check_sizes(self, entries: Iterable[SegmentEntry]) -> None:
-        """Raises CorruptError when a file is missing or not of the size that the catalog says."""
-        for entry in entries:
-            if entry.id in self._mapped:
-                continue
-            path = self.folder / entry.file
-            try:
-                size = path.stat().st_size
-            except FileNotFoundError:
-                message = f"segment {entry.file} is missing from {self.folder}; restore it from a backup"
-                raise CorruptError(message) from None
-            if size != entry.bytes:
-                message = f"segment {entry.file} has {size} bytes instead of {entry.bytes}; restore it from a backup"
-                raise CorruptError(message)
+    def check_sizes(self, view: View, known: View | None) -> None:
+        """Raises CorruptError when a file that the known view had not is missing or of another size."""
+        for entry in view.entries.values():
+            if known is None or known.entries.get(entry.id) != entry:
+                check_size(self.folder, entry)
 
     def clear(self) -> None:
         """Forgets all mappings; the views that are in use keep theirs."""
@@ -139,6 +112,8 @@ def read_view(connection: sqlite3.Connection, known: View | None) -> View:
     version = read_number(connection, "version")
     if known is not None and known.version == version:
         return known
-    images = connection.execute("SELECT count(*) FROM images").fetchone()[0]
     dead = connection.execute("SELECT key FROM dead ORDER BY key").fetchall()
-    return View(version, entries(connection), images, np.array(dead, np.int64).reshape(-1))
+    segments = entries(connection)
+    # Every row is live or dead (`verify` counts them); counting the images would read a whole index.
+    images = sum(entry.rows for entry in segments.values()) - len(dead)
+    return View(version, segments, images, np.array(dead, np.int64).reshape(-1))

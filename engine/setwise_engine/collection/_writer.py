@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import secrets
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ from setwise_engine.errors import LockedError
 __all__ = ["SEGMENTS_FOLDER", "Writer"]
 
 SEGMENTS_FOLDER = "segments"
+_OURS = re.compile(r"\d{8,}-[0-9a-f]{8}\.safetensors(\.tmp)?")
 
 
 class Writer:
@@ -40,6 +42,7 @@ class Writer:
     def append(self, records: Sequence[ImageRecord]) -> int:
         """Stores the records in a new segment; those whose ids exist replace them."""
         metadata = check_records(records, self._settings)
+        self._folder.mkdir(exist_ok=True)
         with self._transaction() as (connection, version):
             self._sweep(connection)
             number = connection.execute("SELECT coalesce(max(id), 0) + 1 FROM segments").fetchone()[0]
@@ -68,7 +71,11 @@ class Writer:
 
     def sweep(self) -> None:
         """Removes what unfinished commits have left behind, unless another writer is at work."""
-        with contextlib.suppress(LockedError), self.lock.hold(wait_s=0), self._catalog.reading() as connection:
+        with (
+            contextlib.suppress(LockedError, FileNotFoundError),
+            self.lock.hold(wait_s=0),
+            self._catalog.reading() as connection,
+        ):
             self._sweep(connection)
 
     @contextlib.contextmanager
@@ -78,7 +85,8 @@ class Writer:
             yield connection, version
 
     def _sweep(self, connection: sqlite3.Connection) -> None:
+        """The caller holds the writer lock, so nobody is writing what the catalog does not know."""
         known = {row[0] for row in connection.execute("SELECT file FROM segments")}
         for path in self._folder.iterdir():
-            if path.name not in known:
+            if path.name not in known and _OURS.fullmatch(path.name):
                 self.disk.remove(path)
