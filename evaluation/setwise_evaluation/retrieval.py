@@ -31,7 +31,11 @@ class Estimate:
 
     def __str__(self) -> str:
         """As a table gives it: `0.357 [0.331, 0.383]`."""
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+        return f"{self:.3f}"
+
+    def __format__(self, spec: str) -> str:
+        """All three numbers by one spec, such as `+.3f` for differences."""
+        return f"{self.value:{spec}} [{self.low:{spec}}, {self.high:{spec}}]"
 
 
 def label_f1(query: Labels, hit: Labels) -> float:

@@ -7,6 +7,7 @@ import pytest
 
 from setwise_engine.errors import InvalidInput
 from setwise_evaluation.retrieval import (
+    Estimate,
     bootstrap,
     f1_at,
     label_f1,
@@ -43,7 +44,11 @@ def test_a_bootstrap_interval_holds_the_mean_and_is_the_same_for_one_seed() -> N
     assert estimate.low < estimate.value < estimate.high
     half_width = (estimate.high - estimate.low) / 2
     assert half_width == pytest.approx(1.96 * values.std() / np.sqrt(400), rel=0.15)
-    assert str(estimate) == f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
+
+
+def test_an_estimate_reads_as_a_table_gives_it() -> None:
+    assert str(Estimate(0.3571, 0.3309, 0.3834)) == "0.357 [0.331, 0.383]"
+    assert f"{Estimate(0.026, -0.01, 0.06):+.2f}" == "+0.03 [-0.01, +0.06]"
 
 
 def test_pairing_takes_out_what_makes_a_query_hard_for_both() -> None:
