@@ -101,9 +101,8 @@ def _help(command: EntryPoint) -> str:
 
 def _constant(source: str, name: str) -> str:
     for node in ast.parse(source).body:
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
-            if any(isinstance(target, ast.Name) and target.id == name for target in node.targets):
-                return str(node.value.value)
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
+            return str(ast.literal_eval(node.value))
     return ""
 
 

@@ -105,8 +105,7 @@ def _draw(left: _Side, right: _Side, matches: Matches, top: int) -> PILImage.Ima
         _place(canvas, side, picture, (x, _MARGIN + _LINE + (height - picture.height) // 2), shown)
         for side, picture, x in zip((left, right), (first, second), xs, strict=True)
     )
-    for number in range(shown, 0, -1):
-        _join(canvas, starts[number - 1], ends[number - 1], number)
+    _join(ImageDraw.Draw(canvas), starts, ends)
     footer = fit_text(_footer(matches, shown), _TEXT, canvas.width - 2 * _MARGIN)
     bottom = (_MARGIN, canvas.height - _MARGIN)
     ImageDraw.Draw(canvas).text(bottom, footer, fill=MUTED, font=font(_TEXT), anchor="ld")
@@ -121,24 +120,36 @@ def _place(
     label = fit_text(side.title, _TEXT, picture.width)
     ImageDraw.Draw(canvas).text((x, _MARGIN), label, fill=INK, font=font(_TEXT, label))
     canvas.paste(PILImage.blend(picture, PILImage.new("RGB", picture.size), 0.5), corner)
-    boxes = side.patches[:shown] * (picture.size * 2)
+    boxes: NDArray[np.float64] = side.patches[:shown] * (picture.size * 2)
     for box in boxes.round().astype(int).tolist():
         canvas.paste(picture.crop(box), (x + box[0], y + box[1]))
-    return boxes + np.array((x, y, x, y))
+    boxes += (x, y, x, y)
+    return boxes
 
 
-def _join(canvas: PILImage.Image, left: NDArray[np.float64], right: NDArray[np.float64], number: int) -> None:
-    draw = ImageDraw.Draw(canvas)
-    colour = PALETTE[(number - 1) % len(PALETTE)]
-    start = (float(left[2]), float(left[1] + left[3]) / 2)
-    end = (float(right[0]), float(right[1] + right[3]) / 2)
-    for box in (left, right):
-        draw.rectangle(box.tolist(), outline="#000000", width=4 * _SCALE)
-        draw.rectangle((box + np.array((1, 1, -1, -1)) * _SCALE).tolist(), outline=colour, width=2 * _SCALE)
-    draw.line((start, end), fill="#000000", width=4 * _SCALE)
-    draw.line((start, end), fill=colour, width=2 * _SCALE)
-    for centre in (start, end):
-        badge(draw, centre, number, colour, 10 * _SCALE)
+def _join(draw: ImageDraw.ImageDraw, starts: NDArray[np.float64], ends: NDArray[np.float64]) -> None:
+    """Boxes, then lines, then numbers, so that no number is ever covered; the strongest pair lies on top."""
+    pairs = [(number, *pair) for number, pair in enumerate(zip(starts, ends, strict=True), start=1)][::-1]
+    for number, *boxes in pairs:
+        for box in boxes:
+            draw.rectangle(box.tolist(), outline="#000000", width=4 * _SCALE)
+            inner = box + np.array((1, 1, -1, -1)) * _SCALE
+            draw.rectangle(inner.tolist(), outline=_colour(number), width=2 * _SCALE)
+    for number, start, end in pairs:
+        line = (_centre(start), _centre(end))
+        draw.line(line, fill="#000000", width=4 * _SCALE)
+        draw.line(line, fill=_colour(number), width=2 * _SCALE)
+    for number, *boxes in pairs:
+        for box in boxes:
+            badge(draw, _centre(box), number, _colour(number), 9.5 * _SCALE)
+
+
+def _centre(box: NDArray[np.float64]) -> tuple[float, float]:
+    return float(box[0] + box[2]) / 2, float(box[1] + box[3]) / 2
+
+
+def _colour(number: int) -> str:
+    return PALETTE[(number - 1) % len(PALETTE)]
 
 
 def _footer(matches: Matches, shown: int) -> str:

@@ -129,9 +129,10 @@ def _check_tokens(tokens: ArrayLike) -> NDArray[np.floating[Any]]:
     array = np.asarray(tokens)
     if array.ndim != 2 or array.shape[1] == 0:
         raise InvalidArgumentError(f"tokens have shape {array.shape}; give an array of shape (n, d)", field="tokens")
-    if array.dtype not in (np.float16, np.float32):
+    native = array.dtype.newbyteorder("=")
+    if native not in (np.float16, np.float32):
         advice = "give float16 or float32, for example tokens.astype('float32')"
         raise InvalidArgumentError(f"tokens have dtype {array.dtype}; {advice}", field="tokens")
     if not np.isfinite(array).all():
         raise InvalidArgumentError("tokens hold NaN or infinity; every number must be finite", field="tokens")
-    return np.ascontiguousarray(array)
+    return np.ascontiguousarray(array, native)

@@ -6,21 +6,19 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, overload
+from typing import Any, TypeAlias, overload
 
 from PIL import Image as PILImage
 
 from setwise._features import ImageSize
+from setwise._pictures import Picture
 from setwise._query import Query
 from setwise._table import printable, table
 from setwise._values import Certificate, Matches, Metadata, Scores, Timings, load_thumbnail
 
-if TYPE_CHECKING:
-    from setwise._pictures import Picture
-
 __all__ = ["Comparison", "Hit", "Hits"]
 
-Originals: TypeAlias = "str | os.PathLike[str] | Mapping[str, Picture]"
+Originals: TypeAlias = str | os.PathLike[str] | Mapping[str, Picture]
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from setwise_proto.v1 import search_pb2, types_pb2
 
 __all__ = ["Kernel", "MetadataLike", "Options", "check_timeout", "whole"]
 
-MetadataLike: TypeAlias = "bool | Sequence[str]"
+MetadataLike: TypeAlias = bool | Sequence[str]
 
 
 class Kernel(StrEnum):

@@ -16,7 +16,7 @@ from setwise._errors import InvalidArgumentError, NotFoundError
 
 __all__ = ["Picture", "fit", "open_picture"]
 
-Picture: TypeAlias = "str | os.PathLike[str] | bytes | PILImage.Image | NDArray[np.uint8]"
+Picture: TypeAlias = str | os.PathLike[str] | bytes | PILImage.Image | NDArray[np.uint8]
 
 _LONGEST = 1600
 """Pixels of the longest side that drawing ever needs."""

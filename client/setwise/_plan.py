@@ -23,7 +23,7 @@ from setwise_proto.v1 import collections_pb2, images_pb2, search_pb2, server_pb2
 
 __all__ = ["Candidates", "Page", "Plans"]
 
-Candidates: TypeAlias = "Iterable[str | Id | tuple[str, FeatureSet]] | Mapping[str, FeatureSet]"
+Candidates: TypeAlias = Iterable[str | Id | tuple[str, FeatureSet]] | Mapping[str, FeatureSet]
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from setwise_proto.v1 import types_pb2
 __all__ = ["Query", "QueryLike", "features_message", "prepare"]
 
 QueryLike: TypeAlias = (
-    "str | os.PathLike[str] | bytes | bytearray | memoryview | PILImage.Image | NDArray[np.uint8] | Id | FeatureSet"
+    str | os.PathLike[str] | bytes | bytearray | memoryview | PILImage.Image | NDArray[np.uint8] | Id | FeatureSet
 )
 
 _DTYPES = {np.dtype(np.float16): types_pb2.DTYPE_FLOAT16, np.dtype(np.float32): types_pb2.DTYPE_FLOAT32}
@@ -159,7 +159,7 @@ def _from_array(array: NDArray[Any]) -> PILImage.Image:
     what = f"an array of shape {array.shape} and dtype {array.dtype}"
     if array.ndim == 2 and array.dtype.kind == "f":
         raise InvalidArgumentError(
-            f"{what} is no picture; if it holds tokens, wrap it: FeatureSet(array)", field="query"
+            f"{what} is no picture; if it holds tokens, wrap it: setwise.FeatureSet(array)", field="query"
         )
     advice = "give uint8 pixels of shape (h, w), (h, w, 3) or (h, w, 4), from 0 to 255"
     raise InvalidArgumentError(f"{what} is no picture; {advice}", field="query")

@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 Scalar: TypeAlias = bool | int | float | str | None
-Metadata: TypeAlias = Mapping[str, "Scalar | list[Scalar]"]
+Metadata: TypeAlias = Mapping[str, Scalar | list[Scalar]]
 
 
 def load_thumbnail(data: bytes) -> PILImage.Image | None:

@@ -1,0 +1,131 @@
+"""A collection of the demo photos, opened in process and served by the real command; and transports that fail."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from google.protobuf.message import Message
+from PIL import Image
+
+import setwise
+from setwise_engine.collection import Collection, ImageRecord, Settings
+from setwise_engine.encoder import Encoder
+from setwise_engine.features import Extractor
+from setwise_engine.featurizer import Featurizer
+
+
+@pytest.fixture(scope="session")
+def collection_path(
+    tmp_path_factory: pytest.TempPathFactory, photos: list[Path], extractor: Extractor, encoder: Encoder
+) -> Path:
+    """The ten demo photos; an id is the file's name, the metadata a number and some words."""
+    path = tmp_path_factory.mktemp("client") / "photos.setwise"
+    info, featurizer = extractor.info, Featurizer(extractor, encoder)
+    prepared = [featurizer.prepare(photo, thumbnail=True) for photo in photos]
+    records = [
+        ImageRecord(
+            id=photo.name,
+            features=features,
+            metadata={"number": number, "words": [photo.stem, None], "half": number / 2, "even": number % 2 == 0},
+            thumbnail=image.thumbnail,
+        )
+        for number, (photo, image, features) in enumerate(
+            zip(photos, prepared, featurizer.encode(prepared), strict=True)
+        )
+    ]
+    settings = Settings(info.name, info.image_size, info.fingerprint, encoder.dims, encoder.fingerprint)
+    with Collection.create(path, settings, encoder) as collection:
+        collection.append(records)
+        collection.build_index()
+    return path
+
+
+@pytest.fixture(scope="session")
+def local(collection_path: Path) -> Iterator[setwise.Client]:
+    """A client of the directory."""
+    with setwise.connect(collection_path, timeout=60) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def address(collection_path: Path) -> Iterator[str]:
+    """host:port of `setwise serve` on that directory."""
+    words = [sys.executable, "-m", "setwise", "serve", str(collection_path), "--port", "0", "--device", "cpu"]
+    env = os.environ | {"OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=env) as server:
+        try:
+            assert server.stdout is not None
+            found = next(match for line in server.stdout if (match := re.search(r"on (\S+:\d+)", line)))
+            yield found.group(1)
+        finally:
+            server.terminate()
+
+
+@pytest.fixture(scope="session")
+def remote(address: str) -> Iterator[setwise.Client]:
+    """A client of the server."""
+    with setwise.connect(address, timeout=60) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def collage(tmp_path_factory: pytest.TempPathFactory, photos: list[Path]) -> Path:
+    """A portrait picture of two of the photos, one above the other."""
+    canvas = Image.new("RGB", (300, 420))
+    for place, name in enumerate(("cat", "coffee")):
+        with Image.open(next(photo for photo in photos if photo.stem == name)) as photo:
+            canvas.paste(photo.convert("RGB").resize((300, 210)), (0, 210 * place))
+    path = tmp_path_factory.mktemp("queries") / "cat over coffee.png"
+    canvas.save(path)
+    return path
+
+
+class Script:
+    """A transport that answers calls from a list: a message is given, an error raised, a callable asked."""
+
+    def __init__(self, *answers: Message | setwise.SetwiseError | Callable[[Message], Message]) -> None:
+        self.answers = list(answers)
+        self.calls: list[tuple[str, Message, float | None]] = []
+        self.closed = 0
+
+    def call(self, method: str, request: Message, reply: type[Message], timeout: float | None) -> Message:
+        """The next answer; the last one is given again and again."""
+        self.calls.append((method.rpartition("/")[2], request, timeout))
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, setwise.SetwiseError):
+            raise answer
+        return answer if isinstance(answer, Message) else answer(request)
+
+    def close(self) -> None:
+        """Count."""
+        self.closed += 1
+
+
+class AsyncScript(Script):
+    """The same for asyncio."""
+
+    async def call(self, method: str, request: Message, reply: type[Message], timeout: float | None) -> Message:  # type: ignore[override]
+        """As Script.call."""
+        return super().call(method, request, reply, timeout)
+
+    async def close(self) -> None:  # type: ignore[override]
+        """As Script.close."""
+        super().close()
+
+
+@pytest.fixture
+def script() -> type[Script]:
+    """A transport that answers from a list."""
+    return Script
+
+
+@pytest.fixture
+def async_script() -> type[AsyncScript]:
+    """A transport for asyncio that answers from a list."""
+    return AsyncScript
