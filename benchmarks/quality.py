@@ -10,58 +10,24 @@ with the defaults. F1@1 and mean F1@5 are defined in `setwise_evaluation.retriev
 from __future__ import annotations
 
 import argparse
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from _answers import SIMILARITIES, TOP, Answers, Ranking, ask
-from _service import indexed, served
-from _shared import Sets, composed, encoded, machine, table
+from _protocols import BOOTSTRAP_SEED, PROTOCOLS, QUERY_SEED, Labels, Protocol
+from _service import served
+from _shared import Sets, encoded, machine, table
 from numpy.typing import NDArray
 
 import setwise
 from setwise_engine.coarse import KINDS, Coarse
 from setwise_engine.collection import Collection
 from setwise_evaluation.retrieval import bootstrap, f1_at, paired_bootstrap, random_f1, recall_by_candidates
-from setwise_evaluation.scenes import Split
 
-# Fixed before the first run; the defaults were chosen on scenes of seed 1.
-DATABASE_SEED = 101
-QUERY_SEED = 202
-BOOTSTRAP_SEED = 303
-
-PROTOCOLS = {
-    "instance": (Split.INSTANCE_DATABASE, Split.INSTANCE_QUERY),
-    "category": (Split.CATEGORY_DATABASE, Split.CATEGORY_QUERY),
-}
 # In the category protocol no cut-out is shared, so that instances never overlap.
 LABELS = {"instance": ("categories", "instances"), "category": ("categories",)}
 CANDIDATES = (10, 20, 50, 100, 200, 500)
-
-Labels = Mapping[str, frozenset[str]]
-
-
-class Protocol:
-    """The scenes, labels and collection of one protocol."""
-
-    def __init__(self, name: str, work: Path, images: int, queries: int) -> None:
-        self.name = name
-        self.split, self.query_split = PROTOCOLS[name]
-        self.folder = composed(work, self.split, images, DATABASE_SEED)
-        self.query_folder = composed(work, self.query_split, queries, QUERY_SEED)
-        self.path = indexed(work / f"{name}.setwise", "--manifest", self.folder / "labels.jsonl")
-        self.queries = sorted(self.query_folder.glob("*.jpg"))
-
-    def labels(self, kind: str) -> tuple[Labels, list[frozenset[str]]]:
-        """Labels of the database by id, and of the queries in order."""
-        database = _labels(self.folder, kind)
-        return database, list(_labels(self.query_folder, kind).values())
-
-
-def _labels(folder: Path, kind: str) -> Labels:
-    lines = [json.loads(line) for line in (folder / "labels.jsonl").read_text().splitlines()]
-    return {line["id"]: frozenset(line[kind]) for line in lines}
 
 
 def quality_rows(answers: Answers, database: Labels, queries: Sequence[frozenset[str]]) -> Iterator[list[str]]:
