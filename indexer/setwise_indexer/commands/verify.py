@@ -17,12 +17,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Read everything and name what differs from what was written. Returns 0 when all is right, else 1."""
-    from setwise_engine.collection import Collection
+    from tqdm import tqdm
 
-    with Collection.open(args.collection, read_only=True) as collection:
-        report = collection.verify()
+    from setwise_engine.collection import verify_folder
+
+    with tqdm(desc="verifying", unit="B", unit_scale=True, disable=None) as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        report = verify_folder(args.collection, progress)
     for problem in report.problems:
         print(problem)
-    verdict = "every byte is right" if report.ok else f"{len(report.problems)} problems"
+    verdict = "every byte is right" if report.ok else f"{len(report.problems)} problems, see above"
     print(f"{args.collection}: {report.images:,} images, {human_bytes(report.bytes)} checked: {verdict}")
     return 0 if report.ok else 1
