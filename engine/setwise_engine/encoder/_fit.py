@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from setwise_engine.encoder._encoder import Encoder
 from setwise_engine.errors import FeatureError, InvalidInput
+from setwise_engine.matching.reference import affinity, optimal_pairs
 
 __all__ = ["fit_encoder"]
 
 Floats = NDArray[np.floating[Any]]
+Half = NDArray[np.float16]
 
 _COARSE_DIMS = 64
 _SIGMA_SETS = 64
@@ -112,18 +114,20 @@ def _coarse_basis(encoder: Encoder, sets: Sequence[Floats]) -> NDArray[np.float3
     return np.asarray(directions[:, : min(_COARSE_DIMS, encoder.dims)], dtype=np.float32)
 
 
-def _sigma(sets: Sequence[Floats]) -> float:
+def _sigma(sets: Sequence[Half]) -> float:
     """Root of the median squared matched distance; for a single image (or equal ones) that of two unrelated sets."""
-    exact = [tokens.astype(np.float64) for tokens in sets]
-    distances = [_squared_distance(q, x) for q, x in combinations(exact, 2)]
+    distances = [_squared_distance(q, x) for q, x in combinations(sets, 2)]
     middle = float(np.median(distances)) if distances else 0.0
-    unrelated = 2.0 * float(np.median([np.square(tokens).sum() for tokens in exact]))
-    return float(np.sqrt(middle or unrelated or 1.0))
+    unrelated = 2.0 * float(np.median([_square(tokens) for tokens in sets]))
+    return math.sqrt(middle or unrelated or 1.0)
 
 
-def _squared_distance(q: NDArray[np.float64], x: NDArray[np.float64]) -> float:
-    """||Q||^2 + ||X||^2 - 2 L, not below 0 (Wald et al., NeurIPS 2024, the RBF kernel's exponent)."""
-    affinity = q @ x.T
-    rows, columns = linear_sum_assignment(affinity, maximize=True)
-    matched = affinity[rows, columns].sum()
-    return max(0.0, float(np.square(q).sum() + np.square(x).sum() - 2.0 * matched))
+def _squared_distance(q: Half, x: Half) -> float:
+    """||Q||^2 + ||X||^2 - 2 L, not below 0: what the RBF score divides by 2 sigma^2 (Wald et al., NeurIPS 2024)."""
+    A = affinity(q, x)
+    matched = float(A[optimal_pairs(A)].sum())
+    return max(0.0, _square(q) + _square(x) - 2.0 * matched)
+
+
+def _square(tokens: Half) -> float:
+    return float(np.square(tokens.astype(np.float64)).sum())

@@ -29,8 +29,11 @@ from setwise_engine.features._read import DecodeLimits, read_limited
 
 __all__ = ["PREPARATION", "DecodeLimits", "PreparedImage", "prepare_image"]
 
-PREPARATION = "rgb on white, squashed, bicubic, version 1"
+PREPARATION = "rgb on white, squashed, bicubic, gap 2, version 1"
 """What `prepare_image` does to pixels, in words that enter every model fingerprint: change them with it."""
+
+_GAP = 2
+"""Pixels are first averaged in whole blocks while at least this many are left for each wanted one."""
 
 _THUMBNAIL_SIDE = 256
 _THUMBNAIL_QUALITY = 85
@@ -44,6 +47,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_SIDEWAYS = {_TURNS[5], _TURNS[6], _TURNS[7], _TURNS[8]}
 _Opener = Callable[[IO[bytes]], ImageFile.ImageFile]
 
 # The classes are called directly, not through Image.open: that one warns about large images by a global of the whole
@@ -105,8 +109,8 @@ def _prepare(data: bytes, name: str, side: int, limits: DecodeLimits, thumbnail:
     picture = _open(data, name)
     _check_pixels(picture.size, name, limits)
     width, height = picture.size
-    # A JPEG is decoded at 1/2, 1/4 or 1/8 while both sides stay at least twice what is wanted: same answer, less work.
-    draft = picture.draft(None, (2 * side, 2 * side))
+    # A JPEG is decoded at 1/2, 1/4 or 1/8 of its size: a 12-megapixel photo in a quarter of the time.
+    draft = picture.draft(None, (_GAP * side, _GAP * side))
     picture.load()
     if draft is None:
         width, height = picture.size  # a TIFF turns itself while loading
@@ -114,15 +118,12 @@ def _prepare(data: bytes, name: str, side: int, limits: DecodeLimits, thumbnail:
     turn = _TURNS.get(picture.getexif().get(_ORIENTATION_TAG, 1))
     if turn in _SIDEWAYS:
         width, height = height, width
-    square = _turned(rgb.resize((side, side), Image.Resampling.BICUBIC, box=draft and draft[1]), turn)
+    square = rgb.resize((side, side), Image.Resampling.BICUBIC, box=draft and draft[1], reducing_gap=_GAP)
     return PreparedImage(
-        pixels=np.array(square, dtype=np.uint8),
+        pixels=np.array(_turned(square, turn), dtype=np.uint8),
         image_size=ImageSize(width, height),
         thumbnail=_thumbnail(rgb, turn) if thumbnail else b"",
     )
-
-
-_SIDEWAYS = {_TURNS[5], _TURNS[6], _TURNS[7], _TURNS[8]}
 
 
 def _open(data: bytes, name: str) -> ImageFile.ImageFile:
@@ -153,7 +154,7 @@ def _turned(picture: Image.Image, turn: Image.Transpose | None) -> Image.Image:
 def _thumbnail(rgb: Image.Image, turn: Image.Transpose | None) -> bytes:
     scale = min(1.0, _THUMBNAIL_SIDE / max(rgb.size))
     size = (max(1, round(rgb.width * scale)), max(1, round(rgb.height * scale)))
-    small = _turned(rgb.resize(size, Image.Resampling.BICUBIC), turn)
+    small = _turned(rgb.resize(size, Image.Resampling.BICUBIC, reducing_gap=_GAP), turn)
     out = BytesIO()
     small.save(out, "JPEG", quality=_THUMBNAIL_QUALITY)
     return out.getvalue()

@@ -12,13 +12,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from setwise_engine.errors import InvalidInput, Unavailable
+from setwise_engine.errors import EngineError, InvalidInput, Unavailable
 from setwise_engine.feature_set import Grid
 from setwise_engine.features._decode import PREPARATION
 from setwise_engine.features._extractor import ModelInfo, Request
 from setwise_engine.features._weights import state_hash
 
-__all__ = ["HALF", "IMAGENET", "Normalisation", "TorchExtractor"]
+__all__ = ["HALF", "IMAGENET", "Normalisation", "TokenMap", "TorchExtractor", "as_map", "size_within_limit"]
+
+_MAX_SIDE = 16
+"""Tokens a side at the default image size: at most 256 an image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,16 @@ HALF = Normalisation((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 TokenMap = Callable[[Tensor], Tensor]
 """From normalised pixels (b, 3, s, s) to a map of tokens (b, rows, columns, D)."""
+
+
+def size_within_limit(native: int, stride: int) -> int:
+    """A network's own image size, or, where that gives more than 16x16 tokens, the one that gives just these."""
+    return min(native, _MAX_SIDE * stride)
+
+
+def as_map(tokens: Tensor, side: int) -> Tensor:
+    """Patch tokens (b, side * side, D) at their places, (b, side, side, D)."""
+    return tokens.reshape(len(tokens), side, side, tokens.shape[-1])
 
 
 class TorchExtractor:
@@ -95,6 +108,8 @@ class TorchExtractor:
         side = self._image_size
         try:
             return self._forward(torch.zeros((1, side, side, 3), dtype=torch.uint8))
+        except EngineError:
+            raise
         except (RuntimeError, AssertionError, ValueError) as error:
             raise InvalidInput(
                 f"{name} cannot take images of {side}x{side} pixels: {error}", field="image_size"

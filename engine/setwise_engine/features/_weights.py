@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
@@ -14,10 +15,18 @@ from torch import Tensor, nn
 
 from setwise_engine.errors import InvalidInput, NotFound, Unavailable
 
-__all__ = ["check_sha256", "load_strictly", "read_tensors", "state_hash"]
+__all__ = ["check_sha256", "is_file_name", "load_strictly", "mismatch", "read_tensors", "state_hash"]
 
 _NESTS = ("state_dict", "model", "teacher")
 """Keys under which training programs put the tensors of a checkpoint."""
+
+
+_SUFFIXES = {".pth", ".pt", ".bin", ".safetensors"}
+
+
+def is_file_name(weights: str | Path) -> bool:
+    """Whether `weights` names a local file, not published weights."""
+    return isinstance(weights, Path) or Path(weights).suffix in _SUFFIXES or Path(weights).is_file()
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -44,7 +53,8 @@ def _tensors(content: object, path: Path) -> dict[str, Tensor]:
             content = content[nest]
             break
     if isinstance(content, Mapping):
-        tensors = {str(key).removeprefix("module."): value for key, value in content.items()}
+        tensors = OrderedDict((str(key).removeprefix("module."), value) for key, value in content.items())
+        vars(tensors).update(vars(content) if isinstance(content, OrderedDict) else {})  # torch's versions of layers
         if tensors and all(isinstance(value, Tensor) for value in tensors.values()):
             return tensors
     raise InvalidInput(f"{path} holds no state dict of tensors", field="weights")
@@ -53,8 +63,8 @@ def _tensors(content: object, path: Path) -> dict[str, Tensor]:
 def load_strictly(network: nn.Module, tensors: Mapping[str, Tensor], *, name: str, origin: str) -> None:
     """Put `tensors` into `network`; raises InvalidInput, naming both, unless every tensor fits and none is missing."""
     try:
-        network.load_state_dict(dict(tensors), strict=True)
-    except RuntimeError as error:
+        network.load_state_dict(tensors, strict=True)
+    except (RuntimeError, ValueError) as error:
         raise mismatch(name, origin, error) from error
 
 
