@@ -35,11 +35,11 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         return grpc.unary_unary_rpc_method_handler(_guarded(handler_call_details.method, handler.unary_unary))
 
 
-def _guarded(method: str, behaviour: Behaviour) -> Behaviour:
+def _guarded(method: str, behaviour: Any) -> Behaviour:
     async def guarded(request: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
         started = time.perf_counter()
         try:
-            return await behaviour(request, context)
+            reply: bytes = await behaviour(request, context)
         except asyncio.CancelledError:
             log.info("%s CANCELLED after %.0f ms", method, (time.perf_counter() - started) * 1000)
             raise
@@ -49,5 +49,6 @@ def _guarded(method: str, behaviour: Behaviour) -> Behaviour:
             code, reason = grpc_code(status), error_info(status).reason
             log.warning("%s %s %s after %.0f ms: %s", method, code.name, reason, elapsed, status.message)
             await context.abort(code, status.message, ((DETAILS_KEY, status.SerializeToString()),))
+        return reply
 
     return guarded

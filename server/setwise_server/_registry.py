@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image
 
@@ -15,7 +16,7 @@ from setwise_engine.collection import Collection
 from setwise_engine.errors import Incompatible, InvalidInput, NotFound
 from setwise_engine.features import DecodeLimits, Extractor, ModelInfo, load_extractor
 from setwise_engine.featurizer import Featurizer
-from setwise_engine.search import Options, Searcher
+from setwise_engine.search import Searcher
 from setwise_server.settings import ServerSettings
 
 __all__ = ["Entry", "ImageEncoder", "Registry"]
@@ -108,13 +109,13 @@ class Registry:
             return [network.extractor.info for _, network in sorted(self._networks.items())]
 
     def warm(self) -> None:
-        """Load every network and answer one search in every collection, so that the first caller need not wait."""
+        """Load and run every network once and touch every index, so that the first caller need not wait."""
         for entry in self._entries.values():
+            with entry.collection.snapshot() as snapshot:
+                snapshot.recall(np.zeros(entry.collection.coarse.dims, np.float32), 1)
             if entry.collection.settings.model:
-                encoder = self.image_encoder(entry)
-                blank = encoder.featurizer.prepare(_blank_image())
-                (query,) = encoder.featurizer.encode([blank])
-                entry.searcher.search(query, Options(k=1))
+                featurizer = self.image_encoder(entry).featurizer
+                featurizer.encode([featurizer.prepare(_blank_image())])
 
     def close(self) -> None:
         """Close every collection."""

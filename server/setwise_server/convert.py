@@ -41,15 +41,13 @@ SCOPES = {"candidates": search_pb2.SCOPE_CANDIDATES, "collection": search_pb2.SC
 def options_from_proto(message: search_pb2.SearchOptions, limits: Limits, default_k: int = 10) -> Options:
     """The engine's options. Raises InvalidInput or LimitError with the field below `options`."""
     with at("options"):
-        k = message.k if message.HasField("k") else default_k
-        candidates = message.candidates if message.HasField("candidates") else None
-        _within(k, "k", "max_k", limits.max_k)
-        _within(candidates or 0, "candidates", "max_candidates", limits.max_candidates)
+        _within(message.k, "k", "max_k", limits.max_k)
+        _within(message.candidates, "candidates", "max_candidates", limits.max_candidates)
         if message.kernel not in KERNELS:
             raise InvalidInput(f"kernel {message.kernel} is unknown; send one that Kernel names", field="kernel")
         return Options(
-            k=k,
-            candidates=candidates,
+            k=message.k if message.HasField("k") else default_k,
+            candidates=message.candidates if message.HasField("candidates") else None,
             kernel=KERNELS[message.kernel],
             min_score=message.min_score if message.HasField("min_score") else None,
             scores=message.include_scores,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import grpc
@@ -95,10 +96,14 @@ def run(paths: Sequence[str | Path], settings: ServerSettings, ready: Callable[[
 
 async def _run(paths: Sequence[str | Path], settings: ServerSettings, ready: Callable[[str], None]) -> None:
     told_to_stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: loop.call_soon_threadsafe(told_to_stop.set))
     server = Server(paths, settings)
+    with _signals(told_to_stop):
+        await _serve(server, settings, ready, told_to_stop)
+
+
+async def _serve(
+    server: Server, settings: ServerSettings, ready: Callable[[str], None], told_to_stop: asyncio.Event
+) -> None:
     try:
         port = await server.start()
         stopping, loading = asyncio.create_task(told_to_stop.wait()), asyncio.create_task(server.load())
@@ -110,6 +115,19 @@ async def _run(paths: Sequence[str | Path], settings: ServerSettings, ready: Cal
         await stopping
     finally:
         await server.stop()
+
+
+@contextmanager
+def _signals(told_to_stop: asyncio.Event) -> Iterator[None]:
+    """While inside, SIGTERM and SIGINT set the event."""
+    loop = asyncio.get_running_loop()
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.signal(number, lambda *_: loop.call_soon_threadsafe(told_to_stop.set)) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 def _options(settings: ServerSettings) -> list[tuple[str, int]]:

@@ -22,6 +22,7 @@ from setwise_engine.encoder import Encoder, fit_encoder
 from setwise_engine.feature_set import FeatureSet, Grid, ImageSize
 from setwise_engine.features import Extractor
 from setwise_engine.featurizer import Featurizer
+from setwise_engine.search import Answer, Check, Options, Searcher
 from setwise_proto.v1 import collections_pb2_grpc, images_pb2_grpc, search_pb2_grpc, server_pb2_grpc
 from setwise_server import ServerSettings
 from setwise_server.serve import Server
@@ -179,3 +180,32 @@ def make_set() -> Callable[[int], FeatureSet]:
 def failure_of() -> Callable[[Status], Failure]:
     """Unpacks the details of a status."""
     return Failure.of
+
+
+class Gate:
+    """Holds every search before its first stage until it is opened; counts those that came and how they ended."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.opened, self.entered = threading.Event(), threading.Semaphore(0)
+        self.ended: list[str] = []
+        search_id = Searcher.search_id
+
+        def held(searcher: Searcher, id: str, options: Options, check: Check) -> Answer:
+            self.entered.release()
+            try:
+                while not self.opened.wait(0.01):
+                    check()
+                return search_id(searcher, id, options, check)
+            except BaseException as error:
+                self.ended.append(type(error).__name__)
+                raise
+
+        monkeypatch.setattr(Searcher, "search_id", held)
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
+    """Searches by id wait at the gate."""
+    gate = Gate(monkeypatch)
+    yield gate
+    gate.opened.set()

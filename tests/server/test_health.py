@@ -31,7 +31,7 @@ def test_a_service_that_is_not_there_is_not_found(server) -> None:
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
 
 
-def test_health_follows_the_server_through_its_life_and_early_or_late_calls_are_told_to_wait(sets_path) -> None:
+def test_health_follows_the_server_through_its_life_and_early_or_late_calls_are_told_to_wait(sets_path, gate) -> None:
     async def life() -> None:
         server = Server([sets_path], ServerSettings(port=0, device="cpu"))
         port = await server.start()
@@ -42,10 +42,13 @@ def test_health_follows_the_server_through_its_life_and_early_or_late_calls_are_
             assert await server.load() == 1
             assert (await watch.read()).status == SERVING
             request = search_pb2.SearchRequest(query=types.Query(id="set-01"))
-            assert await channel.unary_unary(SEARCH)(request.SerializeToString())
+            running = channel.unary_unary(SEARCH)(request.SerializeToString())
+            assert await asyncio.to_thread(gate.entered.acquire, timeout=5)
             stopping = asyncio.create_task(server.stop())
             assert (await watch.read()).status == NOT_SERVING
             await _told_to_wait(channel, "about to stop")
+            gate.opened.set()
+            assert search_pb2.SearchResponse.FromString(await running).hits
             await stopping
 
     asyncio.run(life())

@@ -17,33 +17,6 @@ from setwise_server import Limits, ServerSettings
 REQUEST = pb.SearchRequest(query=types.Query(id="set-01"))
 
 
-class Gate:
-    """Holds every search before its first stage until it is opened; counts those that came and how they ended."""
-
-    def __init__(self, monkeypatch) -> None:
-        self.opened, self.entered, self.ended = threading.Event(), threading.Semaphore(0), []
-        search_id = Searcher.search_id
-
-        def held(searcher, id, options, check):
-            self.entered.release()
-            try:
-                while not self.opened.wait(0.01):
-                    check()
-                return search_id(searcher, id, options, check)
-            except BaseException as error:
-                self.ended.append(type(error).__name__)
-                raise
-
-        monkeypatch.setattr(Searcher, "search_id", held)
-
-
-@pytest.fixture
-def gate(monkeypatch):
-    gate = Gate(monkeypatch)
-    yield gate
-    gate.opened.set()
-
-
 @pytest.fixture
 def narrow(serving, sets_path, gate):
     """One call computes, one waits, a third is refused."""

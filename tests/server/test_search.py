@@ -162,7 +162,7 @@ def test_a_batch_answers_each_query_and_one_bad_query_does_not_fail_the_others(s
         photos[2].name,
     ]
     fields = [item.error.field for item in items if item.HasField("error")]
-    assert fields == ["queries[1].image", "queries[2].id", "queries[4]", "queries[5].features.model"]
+    assert fields == ["queries[1].image", "queries[2].id", "queries[4]", "queries[5].features.tokens"]
     assert [item.error.code for item in items if item.HasField("error")] == [3, 5, 3, 9]
 
 

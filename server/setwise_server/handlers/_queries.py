@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from setwise_engine.errors import EngineError, InvalidInput
-from setwise_engine.feature_set import FeatureSet, Stage
+from setwise_engine.feature_set import FeatureSet
 from setwise_engine.features import PreparedImage
+from setwise_engine.search import comparable
 from setwise_proto.v1 import search_pb2
 from setwise_proto.v1 import types_pb2 as pb
 from setwise_server._call import Call
@@ -113,9 +114,6 @@ class Queries:
 
 
 def encode_set(entry: Entry, features: FeatureSet) -> tuple[FeatureSet, float]:
-    """A caller's set after the collection's encoder, and the seconds that took. An encoded set is returned as it is:
-    the engine checks whose encoder it went through."""
+    """A caller's set as the collection would store it, and the seconds that took. Raises Incompatible, FeatureError."""
     started = time.perf_counter()
-    if features.stage is Stage.RAW:
-        features = entry.collection.encoder.encode_set(features)
-    return features, time.perf_counter() - started
+    return comparable(features, entry.collection.encoder), time.perf_counter() - started

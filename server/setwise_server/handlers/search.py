@@ -52,13 +52,12 @@ class SearchHandlers:
         """Exact scores of the caller's own candidates."""
         entry = self._registry.get(request.collection)
         count = len(request.ids) + len(request.candidates)
-        _refuse_candidates(request, count, self._limits)
+        _check_count(request, count, self._limits)
         options = convert.options_from_proto(request.options, self._limits, default_k=max(1, count))
         (query,) = self._queries.resolve(entry, [("query", request.query)], call)
         features = query.value()
         sets = _candidate_sets(entry, request.candidates, self._limits, call)
-        with at("query"):
-            answer = entry.searcher.rerank(features, request.ids, sets, options, call)
+        answer = entry.searcher.rerank(features, request.ids, sets, options, call)
         return pb.RerankResponse(
             hits=[convert.hit_to_proto(hit, features) for hit in answer.hits],
             certificate=convert.certificate_to_proto(answer),
@@ -127,7 +126,7 @@ def _timings(query: Resolved, answer: Answer, call: Call) -> pb.Timings:
     return timings
 
 
-def _refuse_candidates(request: pb.RerankRequest, count: int, limits: Limits) -> None:
+def _check_count(request: pb.RerankRequest, count: int, limits: Limits) -> None:
     if request.options.HasField("candidates"):
         raise InvalidInput(
             "a rerank scores exactly the given candidates; leave options.candidates out", field="options.candidates"
@@ -135,13 +134,6 @@ def _refuse_candidates(request: pb.RerankRequest, count: int, limits: Limits) ->
     if count > limits.max_candidates:
         message = f"{count} candidates to rerank; this server takes at most {limits.max_candidates}"
         raise LimitError(message, field="candidates", limit="max_candidates", allowed=limits.max_candidates)
-    seen: set[str] = set()
-    for i, name in enumerate((*request.ids, *(candidate.id for candidate in request.candidates))):
-        if name in seen:
-            inline = i - len(request.ids)
-            field = f"ids[{i}]" if inline < 0 else f"candidates[{inline}].id"
-            raise InvalidInput(f'candidate "{name}" is given twice; give each one once', field=field)
-        seen.add(name)
 
 
 def _candidate_sets(
