@@ -9,9 +9,9 @@ allows a place among the ten. Images beyond the 1000 composed scenes are resampl
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -36,15 +36,6 @@ FACTORIES = ("Flat", "SQfp16", "SQ8", "IVF{lists},SQ8")
 PROBES = (16, 32, 64, 128)
 
 Vectors = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One collection size: the exact top 10 of every query, and the coarse vectors of all images by kind."""
-
-    images: int
-    exact: list[list[int]]
-    vectors: dict[str, Vectors]
 
 
 class Exhaustive:
@@ -74,26 +65,29 @@ class Exhaustive:
         return [index for _, index in self._best]
 
 
-def measure(sets: Iterator[Sets], queries: Sets, pools: Sequence[Coarse], images: int) -> Measured:
-    """One pass over the collection, which is never held in memory as a whole."""
-    searches = [Exhaustive(query) for query in queries]
-    vectors: dict[str, list[Vectors]] = {pool.kind: [] for pool in pools}
-    done = 0
-    with ThreadPoolExecutor(2) as threads:
-        for chunk in sets:
-            for part in np.array_split(chunk, max(1, len(chunk) // 125)):
+def exact_top(stream: Iterator[Sets], queries: Sets, store: Path) -> list[list[int]]:
+    """The exact top 10 of every query, kept in `store`; the collection is never held in memory as a whole."""
+    if not store.exists():
+        searches = [Exhaustive(query) for query in queries]
+        done = 0
+        with ThreadPoolExecutor(2) as threads:
+            for part in (part for chunk in stream for part in np.array_split(chunk, max(1, len(chunk) // 125))):
                 wide = part.astype(np.float32)
                 norms = np.sqrt(np.einsum("bnd,bnd->b", wide, wide))
-                jobs = [threads.submit(search.add, wide, norms, done) for search in searches]
-                for pool in pools:
-                    vectors[pool.kind].append(pool.pool_many(list(part)))
-                for job in jobs:
+                for job in [threads.submit(search.add, wide, norms, done) for search in searches]:
                     job.result()
                 done += len(part)
-            if done % 10_000 == 0:
-                say(f"{done} of {images} images")
-    say(f"{images} images: {np.mean([s.solved for s in searches]):.0f} assignments a query for the exact top {TOP}")
-    return Measured(images, [s.images() for s in searches], {kind: np.concatenate(v) for kind, v in vectors.items()})
+                if done % 10_000 == 0:
+                    say(f"exact search: {done} images")
+        say(f"{np.mean([search.solved for search in searches]):.0f} assignments a query for {done} images")
+        store.write_text(json.dumps([search.images() for search in searches]))
+    exact: list[list[int]] = json.loads(store.read_text())
+    return exact
+
+
+def pooled(stream: Iterator[Sets], pool: Coarse) -> Vectors:
+    """The coarse vectors of a collection, (images, c)."""
+    return np.concatenate([pool.pool_many(list(chunk)) for chunk in stream])
 
 
 def mean_recall(exact: Sequence[Sequence[int]], found: NDArray[np.int64], counts: Sequence[int]) -> list[str]:
@@ -135,28 +129,24 @@ def built(factory: str, vectors: Vectors) -> tuple[Any, float, int]:
     return index, perf_counter() - start, faiss.serialize_index(index).nbytes // len(vectors)
 
 
-def recall_rows(measured: Measured, queries: Sets, pools: Sequence[Coarse]) -> Iterator[list[str]]:
-    """Recall of every kind with an exact (flat) coarse search."""
-    for pool in pools:
-        vectors, _ = timed_pool(pool, queries)
-        order = np.argsort(-(vectors @ measured.vectors[pool.kind].T), axis=1, kind="stable")[:, : CANDIDATES[-1]]
-        shares = mean_recall(measured.exact, order, CANDIDATES)
-        yield [f"{measured.images:,}", str(len(queries)), pool.kind, str(pool.dims), *shares]
+def recall_row(pool: Coarse, vectors: Vectors, queries: Sets, exact: list[list[int]]) -> list[str]:
+    """Recall of one kind with an exact (flat) coarse search."""
+    own, _ = timed_pool(pool, queries)
+    order = np.argsort(-(own @ vectors.T), axis=1, kind="stable")[:, : CANDIDATES[-1]]
+    return [pool.kind, str(pool.dims), *mean_recall(exact, order, CANDIDATES)]
 
 
-def faiss_rows(measured: Measured, queries: Sets, pools: Sequence[Coarse]) -> Iterator[list[str]]:
-    """Recall, time and size of every kind with every FAISS type."""
-    for pool in pools:
-        say(f"FAISS over {measured.images} vectors of {pool.kind}")
-        vectors, own = timed_pool(pool, queries)
-        for template in FACTORIES:
-            factory = template.format(lists=round(4 * measured.images**0.5))
-            index, seconds, size = built(factory, measured.vectors[pool.kind])
-            for probes in PROBES if "IVF" in factory else (None,):
-                found, milliseconds = searched(index, vectors, SHOWN[-1], probes)
-                name = f"{factory}, {probes} probes" if probes else factory
-                cells = [f"{own:.2f} + {milliseconds:.2f}", f"{size:,}", f"{seconds:.1f}"]
-                yield [pool.kind, name, *cells, *mean_recall(measured.exact, found, SHOWN)]
+def faiss_rows(pool: Coarse, vectors: Vectors, queries: Sets, exact: list[list[int]]) -> Iterator[list[str]]:
+    """Recall, time and size of one kind with every FAISS type."""
+    own, pool_ms = timed_pool(pool, queries)
+    for template in FACTORIES:
+        factory = template.format(lists=round(4 * len(vectors) ** 0.5))
+        index, seconds, size = built(factory, vectors)
+        for probes in PROBES if "IVF" in factory else (None,):
+            found, search_ms = searched(index, own, SHOWN[-1], probes)
+            name = f"{factory}, {probes} probes" if probes else factory
+            cells = [f"{pool_ms:.2f} + {search_ms:.2f}", f"{size:,}", f"{seconds:.1f}"]
+            yield [pool.kind, name, *cells, *mean_recall(exact, found, SHOWN)]
 
 
 def main() -> None:
@@ -164,36 +154,41 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Recall and time of coarse vectors and FAISS types.")
     parser.add_argument("--work", type=Path, required=True, help="folder that keeps scenes and sets between runs")
     parser.add_argument("--images", type=int, nargs="+", choices=sorted(QUERIES), default=sorted(QUERIES))
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
 
     encoder = default_encoder(load_extractor().info)
     assert encoder is not None
-    pools = [Coarse(kind, encoder.coarse_basis) for kind in KINDS]
     real = encoded(args.work, Split.INSTANCE_DATABASE, 1000, 1)
     donors = np.concatenate([real, encoded(args.work, Split.CATEGORY_DATABASE, 1000, 1)])
     all_queries = encoded(args.work, Split.INSTANCE_QUERY, 100, 1)
-
-    recalls: list[list[str]] = []
-    types: dict[int, list[list[str]]] = {}
-    for images in args.images:
-        queries = all_queries[: QUERIES[images]]
-        stream = iter([real]) if images == len(real) else resampled(donors, images, seed=images)
-        measured = measure(stream, queries, pools, images)
-        recalls += recall_rows(measured, queries, pools)
-        types[images] = list(faiss_rows(measured, queries, pools))
-    report(recalls, types)
-
-
-def report(recalls: list[list[str]], types: dict[int, list[list[str]]]) -> None:
-    """Print the tables."""
     print(machine(), end="\n\n")
-    print(f"Share of the exact top {TOP} among the first candidates, flat coarse search:\n")
-    print(table(["images", "queries", "coarse vector", "dimensions", *map(str, CANDIDATES)], recalls))
+    for images in args.images:
+
+        def stream(images: int = images) -> Iterator[Sets]:
+            return iter([real]) if images == len(real) else resampled(donors, images, seed=images)
+
+        queries = all_queries[: QUERIES[images]]
+        exact = exact_top(stream(), queries, args.work / f"exact-{images}-{encoder.fingerprint}.json")
+        recalls: list[list[str]] = []
+        types: list[list[str]] = []
+        for kind in args.kinds:
+            say(f"{images} images, {kind}")
+            pool = Coarse(kind, encoder.coarse_basis)
+            vectors = pooled(stream(), pool)
+            recalls.append(recall_row(pool, vectors, queries, exact))
+            types += faiss_rows(pool, vectors, queries, exact)
+        report(images, len(queries), recalls, types)
+
+
+def report(images: int, queries: int, recalls: list[list[str]], types: list[list[str]]) -> None:
+    """Print the tables of one size."""
+    print(f"{images:,} images, {queries} queries: share of the exact top {TOP} among the first candidates, flat\n")
+    print(table(["coarse vector", "dimensions", *map(str, CANDIDATES)], recalls))
     header = ["coarse vector", "FAISS", "ms: own vector + search", "bytes an image", "build s", *map(str, SHOWN)]
-    for images, rows in types.items():
-        print(f"{images:,} images, first {SHOWN[-1]} candidates, one query at a time on one thread:\n")
-        print(table(header, rows))
+    print(f"The same by FAISS type, first {SHOWN[-1]} candidates, one query at a time on one thread:\n")
+    print(table(header, types))
 
 
 if __name__ == "__main__":

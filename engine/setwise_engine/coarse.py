@@ -6,6 +6,10 @@ off-diagonal entries times sqrt 2, so that two vectors' inner product is tr(sqrt
 orthogonal matrices, so the matched sum of two sets is at most the nuclear norm ||X Y^T||_*; the trace is a lower bound
 of the same norm, which is why it ranks nearly like the matched sum.
 
+"mean+sqrtcov32" and "mean+sqrtcov64" put both side by side: the inner product is a fifth of the mean's cosine and four
+fifths of the other's. The mean sees all d dimensions, where the second order sees the basis only; measured together
+they recall more than either (docs/decisions/0070-coarse-vector-and-candidates.md).
+
 Sources: Li, Xie, Wang, Zuo, "Is Second-order Information Helpful for Large-scale Visual Recognition?", ICCV 2017;
 Li, Xie, Wang, Gao, "Towards Faster Training of Global Covariance Pooling Networks ...", CVPR 2018.
 """
@@ -22,8 +26,11 @@ from setwise_engine.errors import Incompatible, InvalidInput
 
 __all__ = ["DEFAULT_COARSE", "KINDS", "Coarse"]
 
-KINDS = ("mean", "sqrtcov16", "sqrtcov32", "sqrtcov64")
+KINDS = ("mean", "sqrtcov16", "sqrtcov32", "sqrtcov64", "mean+sqrtcov32", "mean+sqrtcov64")
 DEFAULT_COARSE = "sqrtcov32"
+
+
+_MEAN_SHARE = 0.2
 
 
 class Coarse:
@@ -39,7 +46,8 @@ class Coarse:
             raise InvalidInput(f"coarse vector {kind!r} does not exist; choose one of {', '.join(KINDS)}")
         self.kind = kind
         self._tokens_dims = int(basis.shape[0])
-        columns = 0 if kind == "mean" else int(kind.removeprefix("sqrtcov"))
+        self._has_mean = kind.startswith("mean")
+        columns = int(kind.rpartition("sqrtcov")[2]) if "sqrtcov" in kind else 0
         self._basis = np.ascontiguousarray(basis[:, :columns], dtype=np.float32)
         self._rank = self._basis.shape[1]
         if kind != "mean" and not self._rank:
@@ -50,7 +58,7 @@ class Coarse:
     @property
     def dims(self) -> int:
         """Numbers in a coarse vector, c."""
-        return self._tokens_dims if self.kind == "mean" else self._rank * (self._rank + 1) // 2
+        return (self._tokens_dims if self._has_mean else 0) + self._rank * (self._rank + 1) // 2
 
     def pool(self, tokens: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
         """The vector of one set: (n, d) to (c,) float32 of unit norm, or zeros for a set of no or only zero tokens."""
@@ -66,7 +74,12 @@ class Coarse:
                 )
         if not sets:
             return np.zeros((0, self.dims), np.float32)
-        return _unit(self._means(sets) if self.kind == "mean" else self._square_roots(sets))
+        parts = [_unit(self._means(sets))] if self._has_mean else []
+        parts += [_unit(self._square_roots(sets))] if self._rank else []
+        if len(parts) == 1:
+            return parts[0].astype(np.float32)
+        shares = np.sqrt([_MEAN_SHARE, 1 - _MEAN_SHARE])
+        return _unit(np.hstack([share * part for share, part in zip(shares, parts, strict=True)])).astype(np.float32)
 
     def _means(self, sets: Sequence[NDArray[np.floating[Any]]]) -> NDArray[np.float64]:
         return np.stack([tokens.sum(axis=0, dtype=np.float64) for tokens in sets])
@@ -83,6 +96,6 @@ class Coarse:
         return pooled
 
 
-def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float32]:
+def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
     norms = np.sqrt(np.einsum("bc,bc->b", vectors, vectors))
-    return (vectors / np.where(norms > 0, norms, 1.0)[:, None]).astype(np.float32)
+    return np.asarray(vectors / np.where(norms > 0, norms, 1.0)[:, None], dtype=np.float64)
