@@ -49,7 +49,7 @@ class Coarse:
         self._has_mean = kind.startswith("mean")
         columns = int(kind.rpartition("sqrtcov")[2]) if "sqrtcov" in kind else 0
         self._basis = np.ascontiguousarray(basis[:, :columns], dtype=np.float32)
-        self._rank = self._basis.shape[1]
+        self._rank = int(self._basis.shape[1])
         if kind != "mean" and not self._rank:
             raise InvalidInput(f"coarse vector {kind!r} needs an encoder with a coarse basis; choose 'mean'")
         self._upper = np.triu_indices(self._rank)

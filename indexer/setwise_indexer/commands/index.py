@@ -38,7 +38,7 @@ def _configure_new(group: argparse._ArgumentGroup) -> None:
     add("--weights", metavar="FILE", help="the network's weights; give it again with every later run")
     add("--dims", type=_dims, metavar="N", help='numbers in a token (default 256); "none" keeps the network\'s own')
     add("--encoder-from", type=Path, metavar="DIR", help="use the encoder of this collection")
-    add("--coarse", metavar="KIND", help="coarse vectors: mean, sqrtcov16, sqrtcov32 or sqrtcov64")
+    add("--coarse", metavar="KIND", help="coarse vectors: mean, sqrtcov16, -32 or -64, mean+sqrtcov32 or -64")
     add("--no-thumbnails", action="store_true", help="store no thumbnails")
 
 
