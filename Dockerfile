@@ -1,0 +1,31 @@
+# syntax=docker/dockerfile:1
+# A server for every collection in /collections. What was tried of this file, and what was not: docs/container.md.
+
+FROM python:3.13-slim-trixie AS build
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends g++=4:14.2.* \
+    && rm -rf /var/lib/apt/lists/*
+WORKDIR /source
+COPY . .
+RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
+
+FROM python:3.13-slim-trixie
+# Where to take torch and torchvision from: empty for the default index, or one with builds for your hardware.
+ARG TORCH_INDEX_URL=""
+COPY --from=build /wheels /wheels
+# hadolint ignore=DL3013 # pyproject.toml says which versions
+RUN if [ -n "$TORCH_INDEX_URL" ]; then \
+        pip install --no-cache-dir --index-url "$TORCH_INDEX_URL" torch torchvision; \
+    fi \
+    && pip install --no-cache-dir "$(echo /wheels/*.whl)[server]" \
+    && rm -rf /wheels
+COPY scripts/health /usr/local/bin/setwise-health
+RUN useradd --system --uid 10001 --create-home setwise \
+    && install --directory --owner=10001 --group=setwise /collections
+USER 10001
+WORKDIR /collections
+VOLUME /collections
+EXPOSE 50051
+HEALTHCHECK --interval=10s --timeout=10s --start-period=120s --retries=3 CMD ["setwise-health"]
+# The shell expands the pattern, which the exec form alone would not, and gives its place to the server: signals reach it.
+CMD ["/bin/sh", "-c", "exec setwise serve /collections/*.setwise --host 0.0.0.0"]
