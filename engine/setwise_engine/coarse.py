@@ -28,8 +28,6 @@ __all__ = ["DEFAULT_COARSE", "KINDS", "Coarse"]
 
 KINDS = ("mean", "sqrtcov16", "sqrtcov32", "sqrtcov64", "mean+sqrtcov32", "mean+sqrtcov64")
 DEFAULT_COARSE = "sqrtcov32"
-
-
 _MEAN_SHARE = 0.2
 
 

@@ -52,7 +52,7 @@ class Catalog:
         self._closed = False
         self._seen: tuple[int, ...] = ()
         _check_magic(folder)
-        with self.reading() as connection:
+        with self.reading() as connection, sqlite_errors(folder):
             check_identity(connection, folder)
 
     @contextlib.contextmanager

@@ -23,7 +23,7 @@ from setwise_engine.collection._encoder_file import ENCODER_FILE, check_settings
 from setwise_engine.collection._index import INDEX_FOLDER, make_index, write_index
 from setwise_engine.collection._info import bytes_by_kind, count_tokens, index_info
 from setwise_engine.collection._lock import LOCK_FILE, WriterLock
-from setwise_engine.collection._metadata import MetadataValue
+from setwise_engine.collection._metadata import MetadataValue, read_metadata
 from setwise_engine.collection._place import absolute, check_local, existing_folder, is_writable
 from setwise_engine.collection._recall import Recall, Scan
 from setwise_engine.collection._schema import CATALOG_FILE, FORMAT_VERSION, sqlite_errors
@@ -91,6 +91,7 @@ class Collection:
         Coarse(settings.coarse, encoder.coarse_basis)
         check_local(folder)
         _make_folder(folder)
+        _check_empty(folder)  # before the lock's file would be put into a stranger's folder
         with WriterLock(folder).hold():
             _check_empty(folder)
             for name in (SEGMENTS_FOLDER, INDEX_FOLDER):
@@ -165,7 +166,7 @@ class Collection:
         columns = "id, source_path, source_size, source_mtime_ns, content_hash, metadata"
         with self._catalog.reading() as connection, sqlite_errors(self.path):
             return {
-                id: Known(None if path is None else Source(path, size, mtime), content_hash, json.loads(text))
+                id: Known(None if path is None else Source(path, size, mtime), content_hash, read_metadata(text, id))
                 for id, path, size, mtime, content_hash, text in connection.execute(f"SELECT {columns} FROM images")
             }
 

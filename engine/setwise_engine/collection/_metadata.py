@@ -6,9 +6,17 @@ import json
 import math
 from collections.abc import Mapping
 
-from setwise_engine.errors import InvalidInput
+from setwise_engine.errors import CorruptError, InvalidInput
 
-__all__ = ["MAX_ID_CHARACTERS", "MAX_METADATA_BYTES", "MetadataScalar", "MetadataValue", "check_id", "check_metadata"]
+__all__ = [
+    "MAX_ID_CHARACTERS",
+    "MAX_METADATA_BYTES",
+    "MetadataScalar",
+    "MetadataValue",
+    "check_id",
+    "check_metadata",
+    "read_metadata",
+]
 
 MetadataScalar = bool | int | float | str | None
 MetadataValue = MetadataScalar | list[MetadataScalar]
@@ -52,6 +60,17 @@ def check_metadata(metadata: Mapping[str, MetadataValue], name: str) -> str:
         message = f"metadata of image {_short(name)} is {size} bytes as JSON; keep it within {MAX_METADATA_BYTES}"
         raise InvalidInput(message, field="metadata")
     return text
+
+
+def read_metadata(text: str, name: str) -> dict[str, MetadataValue]:
+    """The stored metadata of the image `name`. Raises CorruptError naming it when the text is damaged."""
+    try:
+        metadata = json.loads(text)
+    except ValueError as error:
+        raise CorruptError(f"metadata of image {_short(name)} is damaged ({error}); restore the catalog") from error
+    if not isinstance(metadata, dict):
+        raise CorruptError(f"metadata of image {_short(name)} is no JSON object; restore the catalog from a backup")
+    return metadata
 
 
 def _problem(item: object) -> str:

@@ -92,9 +92,9 @@ class Recall:
 
     def _from_index(self, vector: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Dead rows are still in the index: ask for more until k live ones came or there is nothing more."""
-        if self.index is None or not len(self.index):
-            return np.zeros(0, np.int64), np.zeros(0, np.float32)
         wanted = min(k, self.covered())
+        if self.index is None or not wanted:
+            return np.zeros(0, np.int64), np.zeros(0, np.float32)
         asked, thorough = wanted, self.index.exhaustive
         while True:
             keys, scores = self.index.search(vector, asked, thorough=thorough)

@@ -90,6 +90,9 @@ def sqlite_errors(folder: Path) -> Iterator[None]:
             raise LockedError(f"{catalog} is locked by another program; close it and try again") from error
         if error.sqlite_errorcode == sqlite3.SQLITE_ERROR:
             raise CorruptError(f"{catalog} lacks a part ({error}); restore it from a backup") from error
+        if error.sqlite_errorcode == sqlite3.SQLITE_CANTOPEN and catalog.with_name(f"{CATALOG_FILE}-wal").exists():
+            message = f"{catalog} has a log of unfinished work that only a writer can finish"
+            raise CollectionError(f"{message}; open it once with the right to write to its folder") from error
         raise CollectionError(
             f"{catalog} cannot be read or written ({error}); check the disk and the rights"
         ) from error

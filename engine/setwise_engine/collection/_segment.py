@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -45,17 +46,17 @@ class Segment:
             if name != "coarse":
                 self._check(name)
 
-    def tokens(self, row: int) -> NDArray[np.float16]:
-        """The row's tokens (n, d), read-only, checked. Raises CorruptError when their CRC32C differs."""
+    def tokens(self, row: int, id: str | Callable[[], str] = "") -> NDArray[np.float16]:
+        """The row's tokens (n, d), read-only, checked.
+
+        Raises CorruptError naming the file and the image `id` (or what it returns) when their CRC32C differs.
+        """
         view = self._unchecked(row)
         if crc32c(view) != self._arrays["crcs"][row]:
-            raise CorruptError(self.damage(row, ""))
+            name = id if isinstance(id, str) else id()
+            message = f"tokens of image {name!r}, row {row} of segment {self.file}, are damaged"
+            raise CorruptError(f"{message}; restore the file from a backup")
         return view
-
-    def damage(self, row: int, id: str) -> str:
-        """The sentence that says that a row's tokens are not what was written."""
-        image = f"image {id!r}, row {row}" if id else f"row {row}"
-        return f"tokens of {image} of segment {self.file} are damaged; restore the file from a backup"
 
     def prefetch(self, row: int) -> None:
         """Asks the kernel to read the row's tokens ahead; returns at once."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sqlite3
 import threading
@@ -12,12 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from setwise_engine.collection._metadata import MetadataValue
+from setwise_engine.collection._metadata import MetadataValue, read_metadata
 from setwise_engine.collection._recall import Recall
 from setwise_engine.collection._schema import sqlite_errors
 from setwise_engine.collection._types import Candidate, Settings, StoredImage
 from setwise_engine.collection._view import ROW_BITS, Segments, View
-from setwise_engine.errors import CorruptError, Incompatible, NotFound
+from setwise_engine.errors import Incompatible, NotFound
 from setwise_engine.feature_set import FeatureSet, Grid, ImageSize, Stage
 
 __all__ = ["Snapshot"]
@@ -76,10 +75,7 @@ class Snapshot:
         Raises CorruptError naming image and file when the bytes are not those that were written.
         """
         segment, row = self._segments.of(self.view, key)
-        try:
-            return segment.tokens(row)
-        except CorruptError:
-            raise CorruptError(segment.damage(row, self._id(key))) from None
+        return segment.tokens(row, lambda: self._id(key))
 
     def square(self, key: int) -> float:
         """Squared Frobenius norm of the tokens, to the bit what `setwise_engine.matching.square` gives."""
@@ -150,7 +146,7 @@ class Snapshot:
         segment, number = self._segments.of(self.view, key)
         return StoredImage(
             id=id,
-            metadata=_chosen(text, metadata),
+            metadata=_chosen(id, text, metadata),
             image_size=None if width is None else ImageSize(width, height),
             grid=None if grid_rows is None else Grid(grid_rows, grid_columns),
             tokens=tokens,
@@ -177,8 +173,8 @@ def _must(found: dict[int, Any], key: int, version: int) -> Any:
     return found[key]
 
 
-def _chosen(text: str, wanted: bool | Sequence[str]) -> dict[str, MetadataValue]:
+def _chosen(id: str, text: str, wanted: bool | Sequence[str]) -> dict[str, MetadataValue]:
     if wanted is False:
         return {}
-    metadata: dict[str, MetadataValue] = json.loads(text)
+    metadata = read_metadata(text, id)
     return metadata if wanted is True else {name: metadata[name] for name in wanted if name in metadata}

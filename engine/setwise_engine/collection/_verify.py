@@ -12,6 +12,7 @@ from setwise_engine.coarse import Coarse
 from setwise_engine.collection._catalog import Catalog, read_settings, read_text
 from setwise_engine.collection._encoder_file import load_encoder
 from setwise_engine.collection._index import INDEX_FOLDER, read_sidecar
+from setwise_engine.collection._metadata import read_metadata
 from setwise_engine.collection._place import existing_folder, is_writable
 from setwise_engine.collection._schema import sqlite_errors
 from setwise_engine.collection._segment import Segment
@@ -89,18 +90,19 @@ class _Run:
         except CorruptError as error:
             yield str(error)
         span = (entry.id << ROW_BITS, (entry.id + 1) << ROW_BITS)
-        columns = "key, id, tokens, width, height, grid_rows, grid_columns"
+        columns = "key, id, metadata, tokens, width, height, grid_rows, grid_columns"
         rows = connection.execute(f"SELECT {columns} FROM images WHERE key >= ? AND key < ? ORDER BY key", span)
-        for key, id, tokens, *shape in rows:
+        for key, id, metadata, tokens, *shape in rows:
             row = key - span[0]
             self.images += 1
             if row >= entry.rows:
                 yield f"image {id!r} is row {row} of segment {entry.file}, which has {entry.rows} rows"
                 continue
             try:
-                segment.tokens(row)
-            except CorruptError:
-                yield segment.damage(row, id)
+                read_metadata(metadata, id)
+                segment.tokens(row, id)
+            except CorruptError as error:
+                yield str(error)
             here = [*(segment.image_size(row) or (None, None)), *(segment.grid(row) or (None, None))]
             if (tokens, shape) != (segment.token_count(row), here):
                 yield f"image {id!r} has other numbers of tokens, grid or size in the catalog than in {entry.file}"
