@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from setwise_engine.encoder._encoder import Encoder
 from setwise_engine.errors import FeatureError, InvalidInput
-from setwise_engine.matching.reference import affinity, optimal_pairs
+from setwise_engine.matching import affinity, optimal_pairs
 
 __all__ = ["fit_encoder"]
 
