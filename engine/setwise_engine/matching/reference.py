@@ -19,7 +19,7 @@ from scipy.optimize import linear_sum_assignment
 from setwise_engine.errors import FeatureError, InvalidInput
 from setwise_engine.matching._types import Assignment, Floats, Half, Indices
 
-__all__ = ["affinity", "assign", "optimal_pairs", "square", "squares", "upper_bound"]
+__all__ = ["affinity", "assign", "checked", "optimal_pairs", "square", "squares", "upper_bound"]
 
 # A float16 number is an integer k times 2^-24 with |k| < 2^40. With k = 2^20 h + l, |h| <= 2^20 and |l| <= 2^19,
 # products of two such digits are integers of at most 2^40, and float64 adds up 2^12 of them exactly.
