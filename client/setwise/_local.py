@@ -13,7 +13,7 @@ from setwise._errors import FailedPreconditionError, InternalError, MissingExtra
 from setwise._extras import missing_extra
 from setwise._status import make_error, parse_status
 
-__all__ = ["LocalTransport"]
+__all__ = ["LocalTransport", "Server"]
 
 _GROUP = "setwise.local"
 _CODES = {"NOT_FOUND": 5, "LOCKED": 10, "CORRUPT": 15}
@@ -33,11 +33,14 @@ class Server(Protocol):
 
 
 class LocalTransport:
-    """The server of one directory, opened at once so that a wrong directory is told at once."""
+    """The server of one directory, opened at once so that a wrong directory is told at once.
 
-    def __init__(self, directory: Path) -> None:
+    None for the directory: a server of the default network without any image, good for `compare` alone.
+    """
+
+    def __init__(self, directory: Path | None) -> None:
         try:
-            self._server: Server = _opener()(str(directory))
+            self._server: Server = _opener()(None if directory is None else str(directory))
         except SetwiseError:
             raise
         except ModuleNotFoundError as error:
@@ -68,10 +71,11 @@ def _opener() -> Any:
     raise MissingExtraError('a directory is served by this process only with: pip install "setwise[server]"')
 
 
-def _translate(error: Exception, directory: Path) -> SetwiseError:
+def _translate(error: Exception, directory: Path | None) -> SetwiseError:
+    where = "the default network" if directory is None else f"the collection {directory}"
     reason = getattr(error, "reason", None)
     if isinstance(reason, str):
         return make_error(_CODES.get(reason, 9), str(error), reason=reason, field="target")
     if isinstance(error, OSError):
-        return FailedPreconditionError(f"cannot open the collection {directory}: {error}", field="target")
-    return InternalError(f"opening the collection {directory} failed: {error!r}", field="target")
+        return FailedPreconditionError(f"cannot open {where}: {error}", field="target")
+    return InternalError(f"opening {where} failed: {error!r}", field="target")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 from google.protobuf.message import Message
 from google.rpc.status_pb2 import Status
 
 from setwise_server._call import Call
 from setwise_server._errors import UnknownMethodError
 from setwise_server._registry import Registry
+from setwise_server._scratch import scratch_collection
 from setwise_server._status import status_of
 from setwise_server.handlers import methods
 from setwise_server.settings import ServerSettings
@@ -21,9 +24,13 @@ class LocalServer:
     Thread-safe. A context manager.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str | None) -> None:
         settings = ServerSettings()
-        self._registry = Registry([path], settings)
+        with ExitStack() as stack:
+            folder = stack.enter_context(scratch_collection()) if path is None else path
+            self._registry = Registry([folder], settings)
+            stack.callback(self._registry.close)
+            self._stack = stack.pop_all()
         self._methods = methods(self._registry, settings)
 
     def call(self, method: str, request: Message, timeout: float | None = None) -> tuple[Status, Message | None]:
@@ -39,7 +46,7 @@ class LocalServer:
 
     def close(self) -> None:
         """Close the collection."""
-        self._registry.close()
+        self._stack.close()
 
     def __enter__(self) -> LocalServer:
         return self
@@ -48,6 +55,9 @@ class LocalServer:
         self.close()
 
 
-def open_local(path: str) -> LocalServer:
-    """Open one collection for calls in this process. Raises what Collection.open raises."""
+def open_local(path: str | None) -> LocalServer:
+    """Open one collection for calls in this process; None: an empty one of the default network, to compare pictures.
+
+    Raises what Collection.open raises, and Unavailable for None when the default network's weights are not here.
+    """
     return LocalServer(path)

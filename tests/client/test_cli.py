@@ -64,7 +64,7 @@ def test_json_is_one_line_a_query(address: str, collage: Path) -> None:
 def test_ids_and_directories(collection_path: Path, capsys: Out) -> None:
     assert main(["search", str(collection_path), "--id", "cat.jpg", "brick.jpg", "-k", "1"]) == 0
     out = capsys.readouterr().out
-    assert "cat.jpg: 1 hits" in out and "brick.jpg: 1 hits" in out
+    assert "cat.jpg: 1 hit (" in out and "brick.jpg: 1 hit (" in out
 
 
 def test_sheets_are_written_and_numbered(address: str, collage: Path, tmp_path: Path, capsys: Out) -> None:
@@ -82,6 +82,13 @@ def test_a_comparison_is_printed_and_drawn(address: str, collage: Path, tmp_path
     assert ["cosine", "1.0000"] in [line.split()[:2] for line in capsys.readouterr().out.splitlines()]
     with Image.open(out) as drawn:
         assert drawn.width > 800
+
+
+def test_pictures_are_compared_without_any_collection(collage: Path, photos: list[Path], capsys: Out) -> None:
+    assert main(["compare", str(collage), str(photos[3]), "--json"]) == 0
+    assert 0.3 < json.loads(capsys.readouterr().out)["scores"]["cosine"] < 0.9
+    assert main(["compare", "a", "b", "--id"]) == 1
+    assert "need a --target" in capsys.readouterr().err
 
 
 def test_stored_images_are_compared_by_id(address: str, tmp_path: Path, capsys: Out) -> None:

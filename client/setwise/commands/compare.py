@@ -22,7 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("a", metavar="A", help="an image file (with --id: a stored id)")
     parser.add_argument("b", metavar="B", help="another one")
-    parser.add_argument("--target", metavar="T", help="host:port of a server, or a collection's directory")
+    parser.add_argument("--target", metavar="T", help="host:port or a collection (default: the default network)")
     parser.add_argument("--id", action="store_true", help="A and B are ids of stored images")
     parser.add_argument("--collection", metavar="NAME", help="which collection, when the server holds several")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     import setwise
 
     a, b = ((setwise.Id(side) if args.id else Path(side)) for side in (args.a, args.b))
-    with setwise.connect(args.target, collection=args.collection, timeout=args.timeout) as client:
+    with _connect(args) as client:
         result = client.compare(a, b, matches=args.json or args.out is not None)
         drawn = _draw(client, result, args) if args.out is not None else None
     if args.json:
@@ -47,6 +47,18 @@ def run(args: argparse.Namespace) -> int:
         drawn.save(args.out)
         print(f"wrote {args.out}", file=sys.stderr)
     return 0
+
+
+def _connect(args: argparse.Namespace) -> Client:
+    """The target's client; without a target one that knows the default network and no images."""
+    import setwise
+    from setwise._local import LocalTransport
+
+    if args.target is not None:
+        return setwise.connect(args.target, collection=args.collection, timeout=args.timeout)
+    if args.id or args.collection:
+        raise setwise.InvalidArgumentError("--id and --collection need a --target that holds the images")
+    return setwise.Client("default network", timeout=args.timeout, transport=LocalTransport(None))
 
 
 def _draw(client: Client, result: Comparison, args: argparse.Namespace) -> Image.Image:
