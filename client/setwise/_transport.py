@@ -17,7 +17,14 @@ from setwise._errors import DeadlineExceededError, InternalError, SetwiseError, 
 from setwise._status import parse_details
 from setwise._target import is_loopback
 
-__all__ = ["AsyncGrpcTransport", "AsyncTransport", "GrpcTransport", "ThreadTransport", "Transport"]
+__all__ = [
+    "AsyncGrpcTransport",
+    "AsyncTransport",
+    "GrpcTransport",
+    "ThreadTransport",
+    "Transport",
+    "channel_options",
+]
 
 Reply = TypeVar("Reply", bound=Message)
 

@@ -77,7 +77,7 @@ def _tell_hits(args: argparse.Namespace, query: str, hits: Hits, number: int) ->
 def _lines(query: str, hits: Hits) -> list[str]:
     from setwise._table import printable, table
 
-    head = f"{printable(query)}: {len(hits)} hits ({hits.summary()})"
+    head = f"{printable(query)}: {len(hits)} {'hit' if len(hits) == 1 else 'hits'} ({hits.summary()})"
     if not hits:
         return [head]
     columns = {
