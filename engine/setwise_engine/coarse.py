@@ -27,7 +27,7 @@ from setwise_engine.errors import Incompatible, InvalidInput
 __all__ = ["DEFAULT_COARSE", "KINDS", "Coarse"]
 
 KINDS = ("mean", "sqrtcov16", "sqrtcov32", "sqrtcov64", "mean+sqrtcov32", "mean+sqrtcov64")
-DEFAULT_COARSE = "sqrtcov32"
+DEFAULT_COARSE = "mean+sqrtcov64"
 _MEAN_SHARE = 0.2
 
 
