@@ -254,6 +254,23 @@ def test_a_closed_collection_says_so(collection: Collection) -> None:
         collection.info()
 
 
+def test_a_snapshot_ends_with_its_with(collection: Collection, make: Make) -> None:
+    collection.append([make("a")])
+    with collection.snapshot() as snapshot:
+        pass
+    with pytest.raises(CollectionError, match="has ended"):
+        snapshot.keys(["a"])
+
+
+def test_a_path_that_is_no_text_is_refused_by_name(collection: Collection, make: Make) -> None:
+    for source in (dataclasses.replace(SOURCE, path="caf\udce9.jpg"), dataclasses.replace(SOURCE, size=1 << 63)):
+        with pytest.raises(InvalidInput, match="image 'a'"):
+            collection.append([make("a", source=source)])
+        with pytest.raises(InvalidInput, match="image 'a'"):
+            collection.update({}, {"a": source})
+    assert collection.info().version == 0
+
+
 def test_create_refuses_what_is_there_already(collection: Collection, settings: Settings, tiny: Encoder) -> None:
     with pytest.raises(CollectionError, match="a collection already"):
         Collection.create(collection.path, settings, tiny)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 
-from setwise_engine.collection._metadata import MetadataValue, check_id, check_metadata
+from setwise_engine.collection._metadata import MetadataValue, check_id, check_metadata, is_unicode
 from setwise_engine.collection._segment_writer import WrittenSegment
 from setwise_engine.collection._types import ImageRecord, Settings, Source
 from setwise_engine.collection._view import key_of
 from setwise_engine.errors import Incompatible, InvalidInput, NotFound
 from setwise_engine.feature_set import Stage
 
-__all__ = ["check_records", "insert_images", "insert_segment", "kill_rows", "update_images"]
+__all__ = ["check_records", "check_source", "insert_images", "insert_segment", "kill_rows", "update_images"]
 
 
 def check_records(records: Sequence[ImageRecord], settings: Settings) -> list[str]:
@@ -23,6 +23,7 @@ def check_records(records: Sequence[ImageRecord], settings: Settings) -> list[st
             raise InvalidInput(f"id {record.id!r} occurs twice in one append; give each image once", field="id")
         seen.add(record.id)
         _check_set(record, settings)
+        check_source(record.source, record.id)
     return [check_metadata(record.metadata, record.id) for record in records]
 
 
@@ -38,6 +39,19 @@ def _check_set(record: ImageRecord, settings: Settings) -> None:
         if given != wanted:
             message = f"image {record.id!r} has {what} {given or 'unknown'}, the collection {wanted or 'none'}"
             raise Incompatible(f"{message}; use the collection's own model and encoder")
+
+
+def check_source(source: Source | None, id: str) -> None:
+    """Raises InvalidInput when the catalog cannot hold the source, such as a path that is no text."""
+    if source is None:
+        return
+    if not is_unicode(source.path):
+        message = f"the path of image {id!r} is not UTF-8 ({source.path!a}); rename the file"
+        raise InvalidInput(message, field="source")
+    if not (0 <= source.size < 1 << 63 and -(1 << 63) <= source.mtime_ns < 1 << 63):
+        raise InvalidInput(
+            f"size or time of the file of image {id!r} is beyond 64 bits; touch the file", field="source"
+        )
 
 
 def insert_segment(connection: sqlite3.Connection, number: int, written: WrittenSegment) -> None:
@@ -84,6 +98,8 @@ def update_images(
 ) -> None:
     """Replaces metadata, and sources, of images by id. Raises NotFound naming an id that is not there."""
     texts = [(check_metadata(metadata, id), id) for id, metadata in changes.items()]
+    for id, source in sources.items():
+        check_source(source, id)
     origins = [(*_source_columns(source), id) for id, source in sources.items()]
     for statement, rows in (
         ("UPDATE images SET metadata = ? WHERE id = ?", texts),

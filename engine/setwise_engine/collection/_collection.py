@@ -256,7 +256,11 @@ class Collection:
         with self._catalog.reading() as connection:
             with sqlite_errors(self.path):
                 recall = self._view_recall(connection)
-            yield Snapshot(connection, recall.view, recall, self._segments, self.settings)
+            snapshot = Snapshot(connection, recall.view, recall, self._segments, self.settings)
+            try:
+                yield snapshot
+            finally:
+                snapshot.end()
 
     def _view_recall(self, connection: sqlite3.Connection) -> Recall:
         with self._lock:

@@ -11,7 +11,6 @@ import hashlib
 import json
 import logging
 import math
-import os
 import secrets
 import threading
 from collections.abc import Iterator
@@ -46,6 +45,7 @@ _TRAINING_ROWS_PER_LIST = 64
 
 _log = logging.getLogger("setwise")
 _threads = threading.local()
+_BUILD_THREADS = faiss.omp_get_max_threads()  # what OMP_NUM_THREADS and the machine allow
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ def make_index(keys: NDArray[np.int64], vectors: NDArray[np.float32]) -> tuple[A
     factory = next(text for limit, text in FACTORIES if rows <= limit).format(lists=lists)
     if not rows:
         factory = "IDMap2,Flat"  # nothing to learn a quantiser from
-    faiss.omp_set_num_threads(os.cpu_count() or 1)
+    faiss.omp_set_num_threads(_BUILD_THREADS)
     try:
         index = faiss.index_factory(dims, factory, faiss.METRIC_INNER_PRODUCT)
         if not index.is_trained:

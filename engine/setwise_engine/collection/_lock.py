@@ -44,8 +44,10 @@ class WriterLock:
             try:
                 self._flock(descriptor, deadline)
                 _write_holder(descriptor)
-                yield
-                os.ftruncate(descriptor, 0)
+                try:
+                    yield
+                finally:
+                    os.ftruncate(descriptor, 0)
             finally:
                 os.close(descriptor)
         finally:

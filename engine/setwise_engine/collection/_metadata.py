@@ -34,7 +34,7 @@ def check_id(id: str) -> str:
         raise InvalidInput(f"id {id!r} is of type {type(id).__name__}; give a string", field="id")
     if not 1 <= len(id) <= MAX_ID_CHARACTERS:
         raise InvalidInput(f"id {_short(id)} has {len(id)} characters; give 1 to {MAX_ID_CHARACTERS}", field="id")
-    if "\0" in id or not _is_unicode(id):
+    if "\0" in id or not is_unicode(id):
         raise InvalidInput(f"id {_short(id)} holds NUL or a lone surrogate; give text that UTF-8 can carry", field="id")
     return id
 
@@ -46,7 +46,7 @@ def check_metadata(metadata: Mapping[str, MetadataValue], name: str) -> str:
     Raises InvalidInput naming the image and the key.
     """
     for key, value in metadata.items():
-        if not isinstance(key, str) or not key or not _is_unicode(key):
+        if not isinstance(key, str) or not key or not is_unicode(key):
             raise InvalidInput(
                 f"metadata key {key!r} of image {_short(name)} must be text, not empty", field="metadata"
             )
@@ -82,12 +82,13 @@ def _problem(item: object) -> str:
         case float():
             return "" if math.isfinite(item) else f"is {item}; give a finite number or null"
         case str():
-            return "" if _is_unicode(item) else "holds a lone surrogate; give text that UTF-8 can carry"
+            return "" if is_unicode(item) else "holds a lone surrogate; give text that UTF-8 can carry"
         case _:
             return f"holds a {type(item).__name__}; give null, booleans, numbers, text, or a list of these"
 
 
-def _is_unicode(text: str) -> bool:
+def is_unicode(text: str) -> bool:
+    """Whether UTF-8 can carry the text: it has no lone surrogates."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -96,5 +96,7 @@ def sqlite_errors(folder: Path) -> Iterator[None]:
         raise CollectionError(
             f"{catalog} cannot be read or written ({error}); check the disk and the rights"
         ) from error
+    except sqlite3.ProgrammingError:
+        raise  # ours, not the file's
     except sqlite3.DatabaseError as error:
         raise CorruptError(f"{catalog} is damaged ({error}); restore it from a backup") from error

@@ -16,7 +16,7 @@ from setwise_engine.collection._recall import Recall
 from setwise_engine.collection._schema import sqlite_errors
 from setwise_engine.collection._types import Candidate, Settings, StoredImage
 from setwise_engine.collection._view import ROW_BITS, Segments, View
-from setwise_engine.errors import Incompatible, NotFound
+from setwise_engine.errors import CollectionError, Incompatible, NotFound
 from setwise_engine.feature_set import FeatureSet, Grid, ImageSize, Stage
 
 __all__ = ["Snapshot"]
@@ -40,6 +40,12 @@ class Snapshot:
         self._segments = segments
         self._settings = settings
         self._lock = threading.Lock()
+        self._ended = False
+
+    def end(self) -> None:
+        """Called when the `with` of `Collection.snapshot` ends: the read transaction goes to somebody else."""
+        with self._lock:
+            self._ended = True
 
     @property
     def version(self) -> int:
@@ -164,6 +170,8 @@ class Snapshot:
 
     def _query(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         with self._lock, sqlite_errors(self._segments.folder.parent):
+            if self._ended:
+                raise CollectionError("the snapshot has ended; use it inside the `with` of `Collection.snapshot`")
             return self._connection.execute(statement, values).fetchall()
 
 

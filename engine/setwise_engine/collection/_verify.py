@@ -130,18 +130,23 @@ def _catalog_problems(connection: sqlite3.Connection) -> Iterator[str]:
         yield f"segment {file} has {rows} rows, the catalog knows {found} of them"
 
 
-def _index_problems(folder: Path, uuid: str) -> Iterator[str]:
+def _index_problems(folder: Path, uuid: str) -> list[str]:
     """The index is derived and may be absent; one that is there must be whole."""
     try:
         sidecar = read_sidecar(folder)
         if sidecar is None:
-            return
+            return []
         if sidecar.collection != uuid:
-            yield f"the index in {folder / INDEX_FOLDER} belongs to another collection; build it anew"
-        elif _sha256(folder / INDEX_FOLDER / sidecar.file) != sidecar.sha256:
-            yield f"index {sidecar.file} differs from its SHA-256; build it anew"
+            return [f"the index in {folder / INDEX_FOLDER} belongs to another collection; build it anew"]
+        try:
+            same = _sha256(folder / INDEX_FOLDER / sidecar.file) == sidecar.sha256
+        except FileNotFoundError:
+            if read_sidecar(folder) != sidecar:  # a writer has put another in its place meanwhile
+                return _index_problems(folder, uuid)
+            raise
+        return [] if same else [f"index {sidecar.file} differs from its SHA-256; build it anew"]
     except (OSError, ValueError) as error:
-        yield f"the index cannot be read ({error}); build it anew"
+        return [f"the index cannot be read ({error}); build it anew"]
 
 
 def _sha256(path: Path, advance: Callable[[int], None] = lambda step: None) -> str:
