@@ -141,7 +141,9 @@ def _join(draw: ImageDraw.ImageDraw, starts: NDArray[np.float64], ends: NDArray[
         draw.line(line, fill=_colour(number), width=2 * _SCALE)
     for number, *boxes in pairs:
         for box in boxes:
-            badge(draw, _centre(box), number, _colour(number), 9.5 * _SCALE)
+            side = float(min(box[2] - box[0], box[3] - box[1]))
+            radius = min(max(0.45 * side, 6 * _SCALE), 9.5 * _SCALE)
+            badge(draw, _centre(box), number, _colour(number), radius)
 
 
 def _centre(box: NDArray[np.float64]) -> tuple[float, float]:

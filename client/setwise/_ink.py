@@ -2,45 +2,63 @@
 
 from __future__ import annotations
 
+import unicodedata
+from contextlib import suppress
 from functools import lru_cache
+from typing import TypeAlias
 
 from PIL import ImageDraw, ImageFont
 
-__all__ = ["INK", "MAT", "MUTED", "PALETTE", "PAPER", "badge", "fit_text", "font", "text_on"]
+__all__ = ["INK", "MAT", "MUTED", "PALETTE", "PAPER", "Font", "badge", "fit_text", "font", "legible", "text_on"]
 
 PAPER, MAT, INK, MUTED = "#ffffff", "#f1f1ef", "#1b1b1b", "#6b6b6b"
 
 PALETTE = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#d55e00", "#cc79a7", "#0072b2")
 """Told apart by colour-blind people too. Source: M. Okabe, K. Ito, "Color Universal Design", 2008."""
 
-_FALLBACKS = ("DejaVuSans.ttf", "NotoSansCJK-Regular.ttc", "Arial Unicode.ttf", "arial.ttf")
-"""Fonts that a system may have, for letters that Pillow's own lacks."""
+_SYSTEM = ("DejaVuSans.ttf", "NotoSans-Regular.ttf", "NotoSansCJK-Regular.ttc", "Arial Unicode.ttf", "arial.ttf")
+"""Fonts that a system may have, for letters that Pillow's own lacks: it knows ASCII and little else."""
+
+Font: TypeAlias = ImageFont.ImageFont | ImageFont.FreeTypeFont
 
 
 @lru_cache(maxsize=64)
-def _default(size: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
-    return ImageFont.load_default(size)
+def _fonts(size: int) -> list[Font]:
+    found: list[Font] = [ImageFont.load_default(size)]
+    for name in _SYSTEM:
+        with suppress(OSError):
+            found.append(ImageFont.truetype(name, size))
+    return found
 
 
-@lru_cache(maxsize=64)
-def _system(size: int) -> ImageFont.FreeTypeFont | None:
-    for name in _FALLBACKS:
-        try:
-            return ImageFont.truetype(name, size)
-        except OSError:
-            continue
-    return None
+@lru_cache(maxsize=4096)
+def _knows(style: Font, letter: str) -> bool:
+    """Whether a font draws this letter, and not the box that stands for all it lacks."""
+    if letter.isascii() or letter == "…":
+        return True
+    return bytes(style.getmask(letter)) != bytes(style.getmask("\U0010fffd"))
 
 
-def font(size: int, text: str = "") -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
-    """Pillow's own font; a system's when the text needs letters beyond Latin and there is one."""
-    beyond = any(ord(letter) > 0x2AF for letter in text.replace("…", ""))
-    return (_system(size) if beyond else None) or _default(size)
+def font(size: int, text: str = "") -> Font:
+    """The font that knows most letters of the text; Pillow's own when it knows all of them."""
+    letters = set(text)
+    return min(_fonts(size), key=lambda style: sum(not _knows(style, letter) for letter in letters))
+
+
+def legible(text: str, size: int) -> str:
+    """The text in letters that its font knows: others lose their accents, or become question marks."""
+    style = font(size, text)
+    return "".join(letter if _knows(style, letter) else _plain(letter) for letter in text)
+
+
+def _plain(letter: str) -> str:
+    return "".join(part for part in unicodedata.normalize("NFKD", letter) if part.isascii()) or "?"
 
 
 def fit_text(text: str, size: int, width: float) -> str:
-    """The text in at most `width` pixels; its middle gives way, because both ends tell files apart."""
+    """The text, legible, in at most `width` pixels; its middle gives way, because both ends tell files apart."""
     style = font(size, text)
+    text = legible(text, size)
     if style.getlength(text) <= width:
         return text
     keep = len(text) - 1

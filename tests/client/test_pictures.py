@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFont
 
 import setwise
-from setwise._ink import PALETTE, fit_text, font, text_on
+from setwise import _ink
+from setwise._ink import PALETTE, fit_text, font, legible, text_on
 from setwise._pictures import fit, open_picture
 
 
@@ -157,7 +158,14 @@ def test_pictures_fit_whole() -> None:
 def test_text_fits_its_width(text: str) -> None:
     fitted = fit_text(text, 26, 300)
     assert font(26, fitted).getlength(fitted) <= 300
-    assert fitted == text or (fitted[0] == text[0] and fitted[-1] == text[-1] and "…" in fitted)
+    shown = legible(text, 26)
+    assert fitted == shown or (fitted[0] == shown[0] and fitted[-1] == shown[-1] and "…" in fitted)
+
+
+def test_letters_that_no_font_knows_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_ink, "_fonts", lambda size: [ImageFont.load_default(size)])
+    assert legible("Übergröße, café …", 26) == "Ubergro?e, cafe …"
+    assert legible("日本.jpg", 26) == "??.jpg"
 
 
 def test_numbers_are_readable_on_every_colour() -> None:
