@@ -12,10 +12,9 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import statistics
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -24,7 +23,6 @@ from time import perf_counter, process_time
 import numpy as np
 import torch
 from _shared import machine, say, table
-from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from setwise_engine.collection import Collection, Settings
@@ -63,10 +61,6 @@ def _mirrored(tile: Image.Image, size: tuple[int, int], number: int) -> Image.Im
             one = ImageOps.mirror(tile) if (column + number) % 2 else tile
             frame.paste(ImageOps.flip(one) if row % 2 else one, (left, top))
     return frame
-
-
-def _squares(side: int) -> NDArray[np.uint8]:
-    return np.stack([prepare_image(path, side).pixels for path in sorted(PHOTOS.glob("*.jpg"))])
 
 
 class Rates:
@@ -110,36 +104,52 @@ def forward_team(reader: EncodeImages, prepared: Sequence[Prepared]) -> None:
 
 def whole(reader: EncodeImages, jobs: Sequence[Job], crew: Crew, collection: Collection) -> None:
     """Everything between the list of files and the last commit."""
-    with Committer(collection) as committer, closing(run_pipeline(jobs, reader, crew)) as results:
+    with Committer(collection, seconds=10) as committer, closing(run_pipeline(jobs, reader, crew)) as results:
         for result in results:
             if not isinstance(result, Done):
                 raise RuntimeError(f"unexpected {result}")
             committer.add(record_of(result.prepared, result.features))
 
 
-def measure(work: Path, count: int, rounds: int, crew: Crew) -> Iterator[list[object]]:
-    extractor = load_extractor(device="cpu")
-    info = extractor.info
-    encoder = default_encoder(info) or fit_encoder(
-        list(extractor.extract(_squares(info.image_size))), model=info.fingerprint
-    )
-    settings = Settings(info.name, info.image_size, info.fingerprint, encoder.dims, encoder.fingerprint)
-    reader = EncodeImages(extractor, encoder, DecodeLimits(), thumbnails=True)
-    for name, size in SIZES.items():
+STAGES = ("decode", "forward", "team", "pipeline")
+
+
+class Bench:
+    """The network and what the photos of one size are put through."""
+
+    def __init__(self, work: Path, crew: Crew) -> None:
+        self._work, self._crew = work, crew
+        extractor = load_extractor(device="cpu")
+        info = extractor.info
+        squares = np.stack([prepare_image(path, info.image_size).pixels for path in sorted(PHOTOS.glob("*.jpg"))])
+        self._encoder = default_encoder(info) or fit_encoder(list(extractor.extract(squares)), model=info.fingerprint)
+        self._settings = Settings(
+            info.name, info.image_size, info.fingerprint, self._encoder.dims, self._encoder.fingerprint
+        )
+        self._reader = EncodeImages(extractor, self._encoder, DecodeLimits(), thumbnails=True)
+
+    def measure(self, name: str, count: int, rounds: int) -> list[object]:
+        """A row of the table; the first round warms up and is not counted."""
         say(f"writing {count} photos of {name}")
-        jobs = write_photos(work / name, size, count)
-        stages = {stage: Rates() for stage in ("decode", "forward", "team", "pipeline")}
-        for turn in range(rounds + 1):
-            if turn == 1:  # the first round warms up
-                stages = {stage: Rates() for stage in stages}
-            prepared: list[Prepared] = []
-            stages["decode"].time(lambda: prepared.extend(decode(reader, jobs, crew.decoders)), count)
-            stages["forward"].time(lambda: forward(reader, prepared, crew), count)
-            stages["team"].time(lambda: forward_team(reader, prepared), count)
-            with Collection.create(work / f"{name}-{turn}.setwise", settings, encoder) as collection:
-                stages["pipeline"].time(lambda: whole(reader, jobs, crew, collection), count)
+        jobs = write_photos(self._work / name, SIZES[name], count)
+        self._round(jobs, {stage: Rates() for stage in STAGES})
+        stages = {stage: Rates() for stage in STAGES}
+        for turn in range(rounds):
+            self._round(jobs, stages)
             say(f"{name} round {turn}: " + ", ".join(f"{stage} {rates}/s" for stage, rates in stages.items()))
-        yield [name, *stages.values(), *shares(stages)]
+        return [name, *stages.values(), *shares(stages)]
+
+    def _round(self, jobs: Sequence[Job], stages: dict[str, Rates]) -> None:
+        reader, crew, count = self._reader, self._crew, len(jobs)
+        prepared: list[Prepared] = []
+        stages["decode"].time(lambda: prepared.extend(decode(reader, jobs, crew.decoders)), count)
+        stages["forward"].time(lambda: forward(reader, prepared, crew), count)
+        stages["team"].time(lambda: forward_team(reader, prepared), count)
+        with (
+            tempfile.TemporaryDirectory(dir=self._work) as folder,
+            Collection.create(Path(folder) / "x.setwise", self._settings, self._encoder) as collection,
+        ):
+            stages["pipeline"].time(lambda: whole(reader, jobs, crew, collection), count)
 
 
 def shares(stages: dict[str, Rates]) -> list[str]:
@@ -160,14 +170,11 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int)
     parser.add_argument("--workers", type=int)
     args = parser.parse_args()
-    work = Path(tempfile.mkdtemp(prefix="setwise-pipeline-"))
-    request = Request(into=work, sources=(".",), device="cpu", batch_size=args.batch_size, workers=args.workers)
+    request = Request(into=Path(), sources=(".",), device="cpu", batch_size=args.batch_size, workers=args.workers)
     header = ["photos", "decode alone", "network alone", "network alone, one team", "pipeline", "ideal"]
-    try:
-        with crew_for(request) as crew:
-            rows = list(measure(work, args.images, args.rounds, crew))
-    finally:
-        shutil.rmtree(work)
+    with tempfile.TemporaryDirectory(prefix="setwise-pipeline-") as work, crew_for(request) as crew:
+        bench = Bench(Path(work), crew)
+        rows = [bench.measure(name, args.images, args.rounds) for name in SIZES]
     print(f"{machine()}\n{crew}; images/s, medians of {args.rounds} rounds of {args.images} images\n")
     print(table([*header, "pipeline / ideal (range)", "by processor time"], rows))
 

@@ -75,7 +75,7 @@ class _Run:
         return create_collection(self._request, self._extractor, listing.items, self._files, crew)
 
     def _work(self, collection: Collection, plan: Plan, crew: Crew, report: Report) -> None:
-        with Committer(collection) as committer:
+        with Committer(collection, seconds=self._request.commit_seconds) as committer:
             for id, metadata in plan.metadata.items():
                 committer.update(id, metadata, None)
             self._summary.metadata = len(plan.metadata)

@@ -11,7 +11,7 @@ __all__ = ["Channel", "Stopped"]
 T = TypeVar("T")
 
 
-class Stopped(Exception):  # noqa: N818 - not an error: the run is over
+class Stopped(Exception):
     """The channel was stopped; whoever waits on it should return."""
 
 

@@ -10,9 +10,8 @@ from types import TracebackType
 from setwise_engine.collection import Collection, ImageRecord, Source
 from setwise_indexer._items import Metadata
 
-__all__ = ["COMMIT_BYTES", "COMMIT_SECONDS", "Committer"]
+__all__ = ["COMMIT_BYTES", "Committer"]
 
-COMMIT_SECONDS = 10.0
 COMMIT_BYTES = 64 * 2**20
 _COMMIT_UPDATES = 10_000
 
@@ -24,9 +23,7 @@ class Committer:
     commits the rest, also when an interrupt or an error ends the run.
     """
 
-    def __init__(
-        self, collection: Collection, *, seconds: float = COMMIT_SECONDS, max_bytes: int = COMMIT_BYTES
-    ) -> None:
+    def __init__(self, collection: Collection, *, seconds: float, max_bytes: int = COMMIT_BYTES) -> None:
         self._collection, self._seconds, self._max_bytes = collection, seconds, max_bytes
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
         self._running: Future[None] | None = None

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from setwise_engine.collection import MetadataValue
 from setwise_engine.errors import InvalidInput
 
-__all__ = ["Failure", "Item", "Listing", "printable", "refuse_duplicates"]
+__all__ = ["Failure", "Item", "Listing", "Metadata", "plain_path", "printable", "refuse_duplicates"]
 
 Metadata = Mapping[str, MetadataValue]
 
@@ -16,6 +18,11 @@ Metadata = Mapping[str, MetadataValue]
 def printable(text: str) -> str:
     """`text` with bytes that are no UTF-8 (file names may hold any) written as escapes."""
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+def plain_path(path: str | Path) -> Path:
+    """The absolute path without "." and "..", which must not reach ids; links stay as they are."""
+    return Path(os.path.normpath(Path(path).absolute()))
 
 
 @dataclass(frozen=True, slots=True)

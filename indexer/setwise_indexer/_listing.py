@@ -37,5 +37,6 @@ def _with_usable_ids(listing: Listing) -> Listing:
             check_id(item.id)
             items.append(item)
         except InvalidInput as error:
-            failures.append(Failure(str(item), printable(item.id), f"{error}; rename the file or give ids in a manifest"))
+            reason = f"{error}; rename the file or give ids in a manifest"
+            failures.append(Failure(str(item), printable(item.id), reason))
     return replace(listing, items=items, failures=failures)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -13,7 +12,7 @@ from typing import Any, NoReturn
 from setwise_engine.collection import check_metadata
 from setwise_engine.errors import EngineError, InvalidInput, NotFound
 from setwise_indexer._columns import typed_columns
-from setwise_indexer._items import Item, Listing, printable, refuse_duplicates
+from setwise_indexer._items import Item, Listing, plain_path, printable, refuse_duplicates
 
 __all__ = ["read_manifest"]
 
@@ -105,20 +104,19 @@ def _item(manifest: Path, line: int, row: dict[str, Any], *, keyed: bool) -> Ite
     if not path:
         _refuse(manifest, line, "has no 'path'")
     key = _taken(manifest, line, row, "key") if keyed else ""
-    folder = os.path.abspath(manifest.parent)  # noqa: PTH100 - ".." must not reach ids
-    absolute = os.path.normpath(os.path.join(folder, path))
+    folder = plain_path(manifest.parent)
+    absolute = plain_path(folder / path)
     identity = _taken(manifest, line, row, "id") or _default_id(absolute, folder) + (f"/{key}" if key else "")
     origin = f"{manifest} line {line}"
     try:
         check_metadata(row, path)
     except EngineError as error:
         raise InvalidInput(f"{origin}: {error}", field="manifest") from None
-    return Item(identity, absolute, row, key, origin=origin)
+    return Item(identity, str(absolute), row, key, origin=origin)
 
 
-def _default_id(path: str, folder: str) -> str:
-    inside = os.path.relpath(path, folder)
-    return (path if inside.split(os.sep)[0] == ".." else inside).replace(os.sep, "/")
+def _default_id(path: Path, folder: Path) -> str:
+    return (path.relative_to(folder) if path.is_relative_to(folder) else path).as_posix()
 
 
 def _taken(manifest: Path, line: int, row: dict[str, Any], name: str) -> str:

@@ -8,7 +8,7 @@ team (docs/decisions/0060-one-thread-a-forward-pass.md).
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from setwise_engine.errors import EngineError
@@ -49,7 +49,7 @@ class Failed:
 Result = Done | Unchanged | Failed
 
 
-def run_pipeline(jobs: Iterable[Job], reader: Reader, crew: Crew) -> Iterator[Result]:
+def run_pipeline(jobs: Iterable[Job], reader: Reader, crew: Crew) -> Generator[Result]:
     """Yield one result a job, in the order in which they are ready.
 
     Memory is bounded: at most a few batches are in the air. Closing the iterator drops what is in the air and ends all

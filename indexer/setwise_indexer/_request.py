@@ -17,6 +17,7 @@ class Request:
 
     into: the collection's folder. sources: folders, files and globs, or manifest: a CSV or JSONL file, not both.
     features: the files are ready-made sets. dims: "none" keeps tokens as they are.
+    commit_seconds: at most so much work is lost when the machine stops.
     Raises InvalidInput when options contradict each other.
     """
 
@@ -35,6 +36,7 @@ class Request:
     thumbnails: bool | None = None
     workers: int | None = None
     batch_size: int | None = None
+    commit_seconds: float = 10.0
     prune: bool = False
     report: Path | None = None
 

@@ -9,13 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from setwise_engine.errors import InvalidInput, NotFound
-from setwise_indexer._items import Failure, Item, Listing, printable, refuse_duplicates
+from setwise_indexer._items import Failure, Item, Listing, plain_path, printable, refuse_duplicates
 
 __all__ = ["IMAGE_SUFFIXES", "list_sources"]
 
-IMAGE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif"}
-)
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +62,11 @@ def _add(listing: Listing, found: Iterator[tuple[str, str]]) -> None:
 
 
 def _find(source: str, suffixes: frozenset[str], listing: Listing) -> _Root:
-    path = os.path.abspath(source)  # noqa: PTH100 - Path.absolute() keeps "..", which would reach ids
-    if os.path.isdir(path):
-        return _Root(os.path.basename(path), path, list(_walk(path, suffixes, listing)))
+    path = plain_path(source)
+    if path.is_dir():
+        return _Root(path.name, str(path), list(_walk(str(path), suffixes, listing)))
     if os.path.lexists(path):
-        return _Root("", os.path.dirname(path), [path])
+        return _Root("", str(path.parent), [str(path)])
     if glob.has_magic(source):
         return _matches(source)
     raise NotFound(f"no such file or folder: {printable(source)}; check the path", field="source")
@@ -79,36 +77,35 @@ def _walk(root: str, suffixes: frozenset[str], listing: Listing) -> Iterator[str
     while waiting:
         folder = waiting.pop()
         try:
-            known = os.stat(folder)
+            status = Path(folder).stat()
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
         except OSError as error:
             listing.complete = False
             listing.failures.append(Failure(printable(folder), "", f"folder cannot be read: {error.strerror}"))
             continue
-        if (known.st_dev, known.st_ino) in entered:
+        if (status.st_dev, status.st_ino) in entered:
             continue
-        entered.add((known.st_dev, known.st_ino))
+        entered.add((status.st_dev, status.st_ino))
         shown = [entry for entry in entries if not entry.name.startswith(".")]
         waiting.extend(entry.path for entry in reversed(shown) if entry.is_dir())
         yield from (e.path for e in shown if Path(e.name).suffix.lower() in suffixes and not e.is_dir())
 
 
 def _matches(pattern: str) -> _Root:
-    fixed = os.path.abspath(_fixed_part(pattern))  # noqa: PTH100 - as above
     found = sorted(glob.glob(pattern, recursive=True), key=lambda path: (path.count(os.sep), path))  # noqa: PTH207
-    once: dict[str, str] = {}
-    for path in found:
-        if not os.path.isdir(path):  # a loop of links shows one file under many names: keep the shortest
-            real = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
-            once.setdefault(real, os.path.abspath(path))  # noqa: PTH100
+    once: dict[Path, str] = {}
+    for path in map(Path, found):
+        if not path.is_dir():  # a loop of links shows one file under many names: keep the shortest
+            once.setdefault(path.parent.resolve() / path.name, str(plain_path(path)))
     if not once:
         raise NotFound(f"no file matches {printable(pattern)}; check the pattern", field="source")
-    return _Root(os.path.basename(fixed), fixed, list(once.values()))
+    fixed = plain_path(_fixed_part(pattern))
+    return _Root(fixed.name, str(fixed), list(once.values()))
 
 
-def _fixed_part(pattern: str) -> str:
+def _fixed_part(pattern: str) -> Path:
     """The folder before the first part with a wildcard."""
-    folder = os.path.dirname(pattern)
-    while glob.has_magic(folder):
-        folder = os.path.dirname(folder)
-    return folder or "."
+    folder = Path(pattern).parent
+    while glob.has_magic(str(folder)):
+        folder = folder.parent
+    return folder

@@ -71,10 +71,11 @@ class Summary:
         return (self.indexed + self.replaced) / self.seconds if self.seconds else 0.0
 
     def __str__(self) -> str:
+        speed = f", {self.rate:.1f} images/s" if self.indexed + self.replaced else ""
         lines = [
-            f"{self.path}: {self.images} images after {self.seconds:.1f} s: {self.indexed} indexed, "
-            f"{self.replaced} replaced, {self.unchanged} unchanged, {self.metadata} with new metadata, "
-            f"{self.pruned} pruned, {self.failed} failed; {self.rate:.1f} images/s",
+            f"{self.path}: {self.images} images; {self.indexed} indexed, {self.replaced} replaced, "
+            f"{self.unchanged} unchanged, {self.metadata} with new metadata, {self.pruned} pruned, "
+            f"{self.failed} failed in {self.seconds:.1f} s{speed}",
             *self.notes,
             *(f"failed: {failure.path}: {failure.reason}" for failure in self.failures),
         ]

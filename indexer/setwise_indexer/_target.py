@@ -8,13 +8,12 @@ from pathlib import Path
 
 from setwise_engine.coarse import DEFAULT_COARSE
 from setwise_engine.collection import Collection, Settings
-from setwise_engine.encoder import Encoder
 from setwise_engine.errors import CollectionError, Incompatible, ReadOnlyError
 from setwise_engine.features import DEFAULT_MODEL, DecodeLimits, Extractor, load_extractor
 from setwise_indexer._encoders import encoder_of, fit_to_sample, ready_encoder
 from setwise_indexer._items import Item
-from setwise_indexer._readers import EncodeImages, EncodeSets, ExtractImages, Reader, ReadSets
 from setwise_indexer._pipeline import Crew
+from setwise_indexer._readers import EncodeImages, EncodeSets, ExtractImages, Reader, ReadSets
 from setwise_indexer._request import Request
 from setwise_indexer._sets import SetFiles
 

@@ -48,6 +48,7 @@ def _configure_speed(group: argparse._ArgumentGroup) -> None:
     add("--bf16", action="store_true", help="run the network in bfloat16: faster on a GPU, less exact")
     add("--workers", type=int, metavar="N", help="threads that decode (default: one a core)")
     add("--batch-size", type=int, metavar="N", help="images in one forward pass")
+    add("--commit-seconds", type=float, default=10.0, metavar="S", help="commit after so many seconds (10) or 64 MiB")
 
 
 def _dims(text: str) -> int | Literal["none"]:
@@ -74,6 +75,7 @@ def run(args: argparse.Namespace) -> int:
         thumbnails=False if args.no_thumbnails else None,
         workers=args.workers,
         batch_size=args.batch_size,
+        commit_seconds=args.commit_seconds,
         prune=args.prune,
         report=args.report,
     )

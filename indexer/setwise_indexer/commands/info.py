@@ -42,13 +42,14 @@ def _rows(info: CollectionInfo, *, plain: bool) -> list[tuple[str, str]]:
     settings = info.settings
     model = f"{settings.model}, {settings.image_size} px ({settings.model_fingerprint})"
     mean = f", {info.tokens / info.images:.0f} an image" if info.images else ""
+    encoder = f"{settings.encoder_fingerprint}{' (tokens as they are)' if plain else ''}, sigma {info.sigma:.4g}"
     index = f"{info.index.factory}, {info.indexed:,} images" if info.index else "none yet"
     return [
         ("collection", f"{info.name} ({info.path})"),
         ("images", f"{info.images:,}"),
         ("tokens", f"{info.tokens:,}{mean}, {settings.dims} numbers each"),
         ("model", model if settings.model else "ready-made feature sets"),
-        ("encoder", f"{settings.encoder_fingerprint}{' (tokens as they are)' if plain else ''}, sigma {info.sigma:.4g}"),
+        ("encoder", encoder),
         ("coarse vectors", settings.coarse),
         ("thumbnails", "yes" if settings.thumbnails else "no"),
         ("index", index),
