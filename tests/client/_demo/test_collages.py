@@ -59,4 +59,6 @@ def test_the_same_pictures_come_out_every_time(photos: list[Path], tmp_path: Pat
         write_rearranged(photos, tmp_path / name, tmp_path / name)
         runs.append({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()})
     assert runs[0] == runs[1]
-    assert all(Image.open(tmp_path / "one" / name).size == (640, 480) for name in runs[0])
+    for name in runs[0]:
+        with Image.open(tmp_path / "one" / name) as picture:
+            assert picture.size == (640, 480)
