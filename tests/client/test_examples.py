@@ -1,0 +1,60 @@
+"""The examples run as they stand."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def run(monkeypatch: pytest.MonkeyPatch, name: str, *words: str) -> None:
+    monkeypatch.setattr(sys, "argv", [name, *words])
+    runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+
+
+def test_every_example_is_tested() -> None:
+    assert {path.name for path in EXAMPLES.glob("*.py")} == {
+        "many_at_once.py",
+        "rerank_another_engine.py",
+        "search_folder.py",
+    }
+
+
+def test_search_folder(
+    address: str,
+    photos: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "cat.jpg").write_bytes(photos[3].read_bytes())
+    (folder / "broken.png").write_bytes(b"no picture")
+    run(monkeypatch, "search_folder.py", address, str(folder), "--out", str(tmp_path / "sheets"))
+    broken, cat = capsys.readouterr().out.splitlines()
+    assert cat == "cat.jpg: cat.jpg (1.000)"
+    assert broken.startswith("broken.png: ") and "image" in broken
+    assert [path.name for path in (tmp_path / "sheets").iterdir()] == ["cat.png"]
+
+
+def test_many_at_once(
+    address: str, photos: list[Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(monkeypatch, "many_at_once.py", address, *map(str, photos[:4]))
+    lines = capsys.readouterr().out.splitlines()
+    assert {line.split(" after ")[0] for line in lines} == {f"{photo}: {photo.name}" for photo in photos[:4]}
+
+
+def test_rerank_another_engine(
+    address: str, collage: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(monkeypatch, "rerank_another_engine.py", address, str(collage))
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
+    assert len(rows) == 8
+    assert {row[0] for row in rows} == {row[2] for row in rows}
+    assert {rows[0][2], rows[1][2]} == {"cat.jpg", "coffee.jpg"}
