@@ -9,7 +9,6 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 
 from setwise_engine.collection import Collection
@@ -127,6 +126,8 @@ class Registry:
         network = self._networks.get(wanted.model_fingerprint)
         if network is None:
             if self._settings.threads is not None:
+                import torch  # seconds of import that a server of ready-made sets, or a search by id, need not wait for
+
                 torch.set_num_threads(self._settings.threads)
             weights = dict(self._settings.weights).get(wanted.model)
             extractor = load_extractor(

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from setwise_engine.errors import InvalidInput
 
-__all__ = ["Limits", "ServerSettings"]
+__all__ = ["Limits", "ServerSettings", "address"]
 
-MIB = 1024 * 1024
+_MIB = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,8 +20,8 @@ class Limits:
     hits and candidates of a search.
     """
 
-    max_message_bytes: int = 16 * MIB
-    max_image_bytes: int = 15 * MIB
+    max_message_bytes: int = 16 * _MIB
+    max_image_bytes: int = 15 * _MIB
     max_image_pixels: int = 100_000_000
     max_tokens: int = 4096
     max_batch: int = 32

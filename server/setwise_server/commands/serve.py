@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+__all__ = ["HELP", "configure", "run"]
+
 HELP = "serve collections over gRPC"
 
 
