@@ -11,7 +11,7 @@ from _shared import composed
 
 from setwise_evaluation.scenes import Split
 
-__all__ = ["BOOTSTRAP_SEED", "DATABASE_SEED", "PROTOCOLS", "QUERY_SEED", "Labels", "Protocol"]
+__all__ = ["BOOTSTRAP_SEED", "DATABASE_SEED", "PROTOCOLS", "QUERY_SEED", "Labels", "Protocol", "labels_of"]
 
 # Fixed before the first run; the defaults were chosen on scenes of seed 1.
 DATABASE_SEED = 101
@@ -38,10 +38,11 @@ class Protocol:
 
     def labels(self, kind: str) -> tuple[Labels, list[frozenset[str]]]:
         """Labels of the database by id, and of the queries in order."""
-        database = _labels(self.folder, kind)
-        return database, list(_labels(self.query_folder, kind).values())
+        database = labels_of(self.folder, kind)
+        return database, list(labels_of(self.query_folder, kind).values())
 
 
-def _labels(folder: Path, kind: str) -> Labels:
+def labels_of(folder: Path, kind: str) -> Labels:
+    """Labels of composed scenes by id; kind: "instances" or "categories"."""
     lines = [json.loads(line) for line in (folder / "labels.jsonl").read_text().splitlines()]
     return {line["id"]: frozenset(line[kind]) for line in lines}

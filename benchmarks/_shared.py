@@ -11,13 +11,23 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from setwise_engine.encoder import default_encoder
+from setwise_engine.encoder import Encoder, default_encoder
 from setwise_engine.errors import Unavailable
-from setwise_engine.features import load_extractor
-from setwise_engine.featurizer import Featurizer
+from setwise_engine.features import load_extractor, prepare_image
 from setwise_evaluation.scenes import Split, find_backgrounds, find_cutouts, write_scenes
 
-__all__ = ["Sets", "composed", "encoded", "machine", "milliseconds", "resampled", "say", "table"]
+__all__ = [
+    "Sets",
+    "composed",
+    "encoded",
+    "machine",
+    "milliseconds",
+    "raw",
+    "resampled",
+    "say",
+    "shipped_encoder",
+    "table",
+]
 
 Sets = NDArray[np.float16]
 
@@ -38,22 +48,34 @@ def composed(work: Path, split: Split, count: int, seed: int) -> Path:
     return folder
 
 
-def encoded(work: Path, split: Split, count: int, seed: int) -> Sets:
-    """Encoded sets of composed scenes, (count, n, d) float16: default model, shipped encoder; kept in a file."""
+def raw(work: Path, split: Split, count: int, seed: int) -> Sets:
+    """Raw tokens of composed scenes by the default model, (count, n, D), rounded to float16 and kept in a file."""
     extractor = load_extractor()
-    encoder = default_encoder(extractor.info)
-    if encoder is None:
-        raise Unavailable("no encoder is shipped for the default model; these benchmarks measure the defaults")
-    store = work / f"{split}-{count}-seed{seed}-{encoder.fingerprint}.npy"
+    store = work / f"{split}-{count}-seed{seed}-{extractor.info.fingerprint.replace(':', '-')}.npy"
     if not store.exists():
         scenes = sorted(composed(work, split, count, seed).glob("*.jpg"))
         say(f"extracting {count} scenes: {split}, seed {seed}")
-        featurizer = Featurizer(extractor, encoder)
+        side = extractor.info.image_size
         batches = [scenes[start : start + _BATCH] for start in range(0, count, _BATCH)]
-        sets = [one for batch in batches for one in featurizer.encode([featurizer.prepare(path) for path in batch])]
-        np.save(store, np.stack([one.tokens for one in sets]).astype(np.float16))
-    loaded: Sets = np.load(store)
+        tokens = [
+            extractor.extract(np.stack([prepare_image(path, side).pixels for path in batch])) for batch in batches
+        ]
+        np.save(store, np.concatenate([extractor.extract(some) for some in squares]).astype(np.float16))
+    loaded: Sets = np.load(store, mmap_mode="r")
     return loaded
+
+
+def shipped_encoder() -> Encoder:
+    """The default encoder of the default model. Raises Unavailable when none is shipped."""
+    encoder = default_encoder(load_extractor().info)
+    if encoder is None:
+        raise Unavailable("no encoder is shipped for the default model; run scripts/make_default_encoder.py")
+    return encoder
+
+
+def encoded(work: Path, split: Split, count: int, seed: int) -> Sets:
+    """Sets of composed scenes by the default model and its shipped encoder, (count, n, d)."""
+    return shipped_encoder().encode(raw(work, split, count, seed))
 
 
 def resampled(sets: Sets, count: int, seed: int, *, chunk: int = 500) -> Iterator[Sets]:

@@ -18,22 +18,21 @@ from typing import Any
 
 import faiss
 import numpy as np
-from _shared import Sets, encoded, machine, resampled, say, table
+from _shared import Sets, encoded, machine, resampled, say, shipped_encoder, table
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from setwise_engine.coarse import KINDS, Coarse
-from setwise_engine.encoder import default_encoder
-from setwise_engine.features import load_extractor
 from setwise_evaluation.retrieval import recall_by_candidates
 from setwise_evaluation.scenes import Split
 
 TOP = 10
 CANDIDATES = (10, 20, 50, 100, 200, 500)
 SHOWN = (50, 100, 200, 500)
+FAISS_KINDS = ("mean", "sqrtcov32", "mean+sqrtcov64")
 QUERIES = {1_000: 100, 10_000: 50, 100_000: 20}
 FACTORIES = ("Flat", "SQfp16", "SQ8", "IVF{lists},SQ8")
-PROBES = (16, 32, 64, 128)
+PROBES = (32, 128, 512)
 
 Vectors = NDArray[np.float32]
 
@@ -85,9 +84,10 @@ def exact_top(stream: Iterator[Sets], queries: Sets, store: Path) -> list[list[i
     return exact
 
 
-def pooled(stream: Iterator[Sets], pool: Coarse) -> Vectors:
-    """The coarse vectors of a collection, (images, c)."""
-    return np.concatenate([pool.pool_many(list(chunk)) for chunk in stream])
+def pooled(stream: Iterator[Sets], pools: Sequence[Coarse]) -> dict[str, Vectors]:
+    """The coarse vectors of a collection by kind, (images, c) each."""
+    parts = [[pool.pool_many(list(chunk)) for pool in pools] for chunk in stream]
+    return {pool.kind: np.concatenate([part[i] for part in parts]) for i, pool in enumerate(pools)}
 
 
 def mean_recall(exact: Sequence[Sequence[int]], found: NDArray[np.int64], counts: Sequence[int]) -> list[str]:
@@ -124,6 +124,8 @@ def built(factory: str, vectors: Vectors) -> tuple[Any, float, int]:
     faiss.omp_set_num_threads(2)
     start = perf_counter()
     index = faiss.index_factory(vectors.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
+    if "IVF" in factory:
+        index.cp.niter, index.cp.max_points_per_centroid = 10, 64
     index.train(vectors)
     index.add(vectors)
     return index, perf_counter() - start, faiss.serialize_index(index).nbytes // len(vectors)
@@ -139,6 +141,7 @@ def recall_row(pool: Coarse, vectors: Vectors, queries: Sets, exact: list[list[i
 def faiss_rows(pool: Coarse, vectors: Vectors, queries: Sets, exact: list[list[int]]) -> Iterator[list[str]]:
     """Recall, time and size of one kind with every FAISS type."""
     own, pool_ms = timed_pool(pool, queries)
+    say(f"FAISS: {pool.kind} of {len(vectors)} images")
     for template in FACTORIES:
         factory = template.format(lists=round(4 * len(vectors) ** 0.5))
         index, seconds, size = built(factory, vectors)
@@ -154,12 +157,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Recall and time of coarse vectors and FAISS types.")
     parser.add_argument("--work", type=Path, required=True, help="folder that keeps scenes and sets between runs")
     parser.add_argument("--images", type=int, nargs="+", choices=sorted(QUERIES), default=sorted(QUERIES))
-    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
 
-    encoder = default_encoder(load_extractor().info)
-    assert encoder is not None
+    encoder = shipped_encoder()
     real = encoded(args.work, Split.INSTANCE_DATABASE, 1000, 1)
     donors = np.concatenate([real, encoded(args.work, Split.CATEGORY_DATABASE, 1000, 1)])
     all_queries = encoded(args.work, Split.INSTANCE_QUERY, 100, 1)
@@ -171,14 +172,11 @@ def main() -> None:
 
         queries = all_queries[: QUERIES[images]]
         exact = exact_top(stream(), queries, args.work / f"exact-{images}-{encoder.fingerprint}.json")
-        recalls: list[list[str]] = []
-        types: list[list[str]] = []
-        for kind in args.kinds:
-            say(f"{images} images, {kind}")
-            pool = Coarse(kind, encoder.coarse_basis)
-            vectors = pooled(stream(), pool)
-            recalls.append(recall_row(pool, vectors, queries, exact))
-            types += faiss_rows(pool, vectors, queries, exact)
+        pools = [Coarse(kind, encoder.coarse_basis) for kind in KINDS]
+        vectors = pooled(stream(), pools)
+        recalls = [recall_row(pool, vectors[pool.kind], queries, exact) for pool in pools]
+        typed = [pool for pool in pools if pool.kind in FAISS_KINDS]
+        types = [row for pool in typed for row in faiss_rows(pool, vectors[pool.kind], queries, exact)]
         report(images, len(queries), recalls, types)
 
 
