@@ -57,9 +57,7 @@ def raw(work: Path, split: Split, count: int, seed: int) -> Sets:
         say(f"extracting {count} scenes: {split}, seed {seed}")
         side = extractor.info.image_size
         batches = [scenes[start : start + _BATCH] for start in range(0, count, _BATCH)]
-        tokens = [
-            extractor.extract(np.stack([prepare_image(path, side).pixels for path in batch])) for batch in batches
-        ]
+        squares = (np.stack([prepare_image(path, side).pixels for path in batch]) for batch in batches)
         np.save(store, np.concatenate([extractor.extract(some) for some in squares]).astype(np.float16))
     loaded: Sets = np.load(store, mmap_mode="r")
     return loaded

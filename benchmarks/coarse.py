@@ -125,7 +125,8 @@ def built(factory: str, vectors: Vectors) -> tuple[Any, float, int]:
     start = perf_counter()
     index = faiss.index_factory(vectors.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
     if "IVF" in factory:
-        index.cp.niter, index.cp.max_points_per_centroid = 10, 64
+        clustering = faiss.extract_index_ivf(index).cp
+        clustering.niter, clustering.max_points_per_centroid = 10, 64
     index.train(vectors)
     index.add(vectors)
     return index, perf_counter() - start, faiss.serialize_index(index).nbytes // len(vectors)
