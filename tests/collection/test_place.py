@@ -118,6 +118,18 @@ def test_a_read_only_view_follows_another_users_commits(
         assert reader.info().images == 0
 
 
+@pytest.mark.parametrize("part", ["", "catalog.sqlite", "encoder.safetensors", "segments", "segments/*"])
+def test_what_cannot_be_read_is_named(public: Path, part: str) -> None:
+    (path,) = public.glob(part) if "*" in part else [public / part]
+    path.chmod(0)
+    command = [sys.executable, "-c", READ, str(public)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True, cwd="/").stdout.strip()
+    path.chmod(0o755)
+    assert said.startswith("COLLECTION_ERROR")
+    assert path.name in said
+    assert "rights" in said
+
+
 @pytest.mark.parametrize("kind", ["nfs4", "cifs", "fuse.sshfs", "9p"])
 def test_a_network_file_system_is_refused_with_advice(tmp_path: Path, kind: str) -> None:
     mounts = tmp_path / "mounts"

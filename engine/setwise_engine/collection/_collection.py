@@ -268,7 +268,9 @@ class Collection:
         view = read_view(connection, known.view if known else None)
         index = self._index.get()
         if index is not None and not index.serves(view):
-            index = None
+            # Another process may have committed and built anew since this transaction began: the old one still fits.
+            before = known.index if known else None
+            index = before if before is not None and before.serves(view) else None
         if known is not None and (known.view, known.index) == (view, index):
             return known
         if known is None or known.view is not view:

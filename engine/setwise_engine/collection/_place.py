@@ -26,7 +26,11 @@ def absolute(path: str | os.PathLike[str]) -> Path:
 def existing_folder(path: str | os.PathLike[str]) -> Path:
     """The folder as an absolute path. Raises NotFound when there is none, FormatError when it is no folder."""
     folder = absolute(path)
-    if not folder.exists():
+    try:
+        exists = folder.exists()
+    except OSError as error:
+        raise CollectionError(f"{folder} cannot be reached ({error.strerror}); check the rights") from error
+    if not exists:
         raise NotFound(f"there is no collection {folder}; make one with `setwise index SOURCE --into {folder}`")
     if not folder.is_dir():
         raise FormatError(f"{folder} is a file, a collection is a folder; give a folder made by `setwise index`")

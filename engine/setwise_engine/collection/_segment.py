@@ -111,6 +111,8 @@ def check_size(folder: Path, entry: SegmentEntry) -> None:
         found = (folder / entry.file).stat().st_size
     except FileNotFoundError:
         raise CorruptError(f"segment {entry.file} is missing from {folder}; restore it from a backup") from None
+    except OSError as error:
+        raise _unreadable(folder, entry, error) from error
     if found != entry.bytes:
         message = f"segment {entry.file} in {folder} has {found} bytes instead of {entry.bytes}"
         raise CorruptError(f"{message}; restore it from a backup")
@@ -121,8 +123,11 @@ def _map(folder: Path, entry: SegmentEntry) -> NDArray[np.uint8]:
     try:
         return map_file(folder / entry.file, entry.bytes)
     except OSError as error:
-        message = f"segment {entry.file} in {folder} cannot be read ({error.strerror}); check its rights"
-        raise CollectionError(message) from error
+        raise _unreadable(folder, entry, error) from error
+
+
+def _unreadable(folder: Path, entry: SegmentEntry, error: OSError) -> CollectionError:
+    return CollectionError(f"segment {entry.file} in {folder} cannot be read ({error.strerror}); check its rights")
 
 
 def _places(data: NDArray[np.uint8], entry: SegmentEntry) -> tuple[dict[str, Tensor], dict[str, str]]:
