@@ -26,9 +26,10 @@ class Featurizer:
     def __init__(self, extractor: Extractor, encoder: Encoder, *, limits: DecodeLimits | None = None) -> None:
         info = extractor.info
         if encoder.model != info.fingerprint or encoder.dims_in != info.dims:
+            made_for = f"model {encoder.model}" if encoder.model else "no named model"
             raise Incompatible(
-                f"encoder {encoder.fingerprint} was made for model {encoder.model or 'unknown'}, "
-                f"not for {info.fingerprint}; load that model, or fit an encoder to this one",
+                f"encoder {encoder.fingerprint} was made for {made_for}, not for {info.fingerprint}; "
+                "load that model, or fit an encoder to this one",
                 field="encoder",
             )
         self.extractor = extractor

@@ -57,9 +57,9 @@ def load_torchvision(request: Request) -> Extractor:
         raise InvalidInput(
             f"image size {size} is not a multiple of {stride}, as {request.name} needs", field="image_size"
         )
+    tensors, origin = _tensors(request, published)
     options = {"image_size": size} if vit else _OPTIONS.get(request.variant, {})
     network: nn.Module = models.get_model(request.variant, weights=None, **options)
-    tensors, origin = _tensors(request, published)
     load_strictly(network, _fitted(tensors, request.variant, size, stride), name=request.name, origin=origin)
     return TorchExtractor(
         request,
