@@ -65,7 +65,7 @@ def test_the_certificate_says_what_was_proven(hits: setwise.Hits) -> None:
 def test_values_are_frozen(hits: setwise.Hits) -> None:
     for value in (hits, hits[0], hits.certificate, hits.timings, hits[0].scores, hits[0].matches, hits.query):
         with pytest.raises(dataclasses.FrozenInstanceError):
-            setattr(value, dataclasses.fields(value)[0].name, None)  # type: ignore[arg-type]
+            setattr(value, dataclasses.fields(value)[0].name, None)
 
 
 def test_equality_ignores_how_long_it_took(hits: setwise.Hits, local: setwise.Client, collage: Path) -> None:

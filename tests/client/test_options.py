@@ -55,4 +55,4 @@ def test_timeouts() -> None:
     assert check_timeout(3) == 3.0
     for wrong in (0, -1, math.nan, "soon"):
         with pytest.raises(setwise.InvalidArgumentError, match="timeout is"):
-            check_timeout(wrong)  # type: ignore[arg-type]
+            check_timeout(wrong)

@@ -176,7 +176,7 @@ def test_a_call_may_name_another_collection_than_the_client(script: Any) -> None
         client.get("x")
         client.get("x", collection="hats")
         with pytest.raises(setwise.InvalidArgumentError, match="collection is 7"):
-            client.get("x", collection=7)  # type: ignore[arg-type]
+            client.get("x", collection=7)
     assert [request.collection for _, request, _ in transport.calls] == ["shoes", "hats"]
 
 

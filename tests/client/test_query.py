@@ -104,7 +104,7 @@ def test_feature_sets_travel_little_endian_and_come_back(dtype: str) -> None:
 def test_what_cannot_be_asked_with_says_what_to_do(query: Any, kind: type[Exception], says: str) -> None:
     with pytest.raises(kind, match=says) as caught:
         prepare(query, 100)
-    assert caught.value.field == "query"  # type: ignore[attr-defined]
+    assert caught.value.field == "query"
 
 
 def test_a_large_file_is_refused_before_it_is_read(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def test_asyncio_retries_alike(async_script: Any) -> None:
             return await client.info()
 
     assert asyncio.run(main()).version == "1"
-    assert (len(transport.calls), transport.closed) == (2, 1)
+    assert (len(transport.script.calls), transport.script.closed) == (2, 1)
 
 
 def test_waits_are_drawn_from_all_of_a_growing_range() -> None:
@@ -104,7 +104,7 @@ def test_a_budget_without_limit_never_ends() -> None:
     assert Budget(0.001).remaining() > 0
 
 
-def test_a_closed_client_says_so(script: Any, async_script: Any) -> None:
+def test_a_closed_client_says_so(script: Any) -> None:
     transport = script(INFO)
     client = setwise.connect("localhost:1", transport=transport)
     client.close()
