@@ -16,6 +16,7 @@ __all__ = [
     "check_id",
     "check_metadata",
     "read_metadata",
+    "is_unicode",
 ]
 
 MetadataScalar = bool | int | float | str | None

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Literal
 
+__all__ = ["HELP", "configure", "run"]
+
 HELP = "bring a collection up to date with folders, files or a manifest of images"
 
 _DESCRIPTION = """

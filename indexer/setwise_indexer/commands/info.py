@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from setwise_engine.collection import CollectionInfo
 
+__all__ = ["HELP", "configure", "human_bytes", "run"]
+
 HELP = "print what is in a collection"
 
 _KIBI = 1024.0

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from setwise_indexer.commands.info import human_bytes
 
+__all__ = ["HELP", "configure", "run"]
+
 HELP = "check every byte of a collection"
 
 
