@@ -15,8 +15,8 @@ __all__ = [
     "MetadataValue",
     "check_id",
     "check_metadata",
-    "read_metadata",
     "is_unicode",
+    "read_metadata",
 ]
 
 MetadataScalar = bool | int | float | str | None
