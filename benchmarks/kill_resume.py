@@ -3,7 +3,8 @@
     python benchmarks/kill_resume.py
     python benchmarks/kill_resume.py --dims 128      # the encoder is fitted, and kills may strike while it is
 
-Runs the real `setwise index` on real photos (crops of the shipped ones) listed with metadata in a manifest. After each
+A third of the kills strike at a random moment after the start (imports, loading the model, creation), the others at one
+after the first commit of their run. Runs the real `setwise index` on real photos (crops of the shipped ones) listed with metadata in a manifest. After each
 kill the same command is started again; when one gets through before it is killed, another collection is begun, so that
 every kill strikes work. Each collection must in the end agree with the single run's in ids, metadata, content hashes
 and encoder, in tokens to one unit of fp16, and every byte must verify.
@@ -62,10 +63,14 @@ def single_run(manifest: Path, into: Path, options: list[str]) -> tuple[float, f
     process = start(manifest, into, options)
     first = 0.0
     while process.poll() is None and monotonic() - begun < LONGEST:
-        first = first or (monotonic() - begun if list(into.glob("segments/*.safetensors")) else 0.0)
+        first = first or (monotonic() - begun if _segments(into) else 0.0)
         sleep(0.05)
     _check_ended(process)
     return first, monotonic() - begun
+
+
+def _segments(path: Path) -> list[Path]:
+    return list(path.glob("segments/*.safetensors"))
 
 
 def _check_ended(process: subprocess.Popen[bytes]) -> None:
@@ -87,16 +92,23 @@ class Killer:
     def into(self) -> Path:
         return self._work / f"killed-{len(self.finished) + 1}.setwise"
 
-    def strike(self, delay: float) -> None:
-        """One start, killed after `delay` seconds unless it has ended by itself."""
+    def strike(self, moment: str, delay: float) -> None:
+        """One start, killed `delay` seconds after its start or after its first commit, unless it has ended before."""
+        before = len(_segments(self.into))
+        begun = monotonic()
         process = start(self._manifest, self.into, self._options)
+        while moment == "first commit" and len(_segments(self.into)) <= before and process.poll() is None:
+            if monotonic() - begun > LONGEST:
+                break
+            sleep(0.01)
         try:
             process.wait(timeout=delay)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-            self.kills.append([len(self.kills) + 1, f"{delay:.2f}", len(self.finished) + 1, _images(self.into)])
-            say(f"kill {self.kills[-1][0]} after {delay:.2f} s: {self.kills[-1][-1]} images stored")
+            when = f"{delay:.2f} s after its {moment}"
+            self.kills.append([len(self.kills) + 1, when, len(self.finished) + 1, _images(self.into)])
+            say(f"kill {self.kills[-1][0]}, {when}: {self.kills[-1][-1]} images stored")
         else:
             _check_ended(process)
             self.finished.append(self.into)
@@ -164,11 +176,15 @@ def main() -> int:
         rng, killer = random.Random(args.seed), Killer(Path(work), manifest, options)
         for _ in range(3 * args.kills):
             if len(killer.kills) < args.kills:
-                killer.strike(rng.uniform(0.0, first + (end - first) / 2))
+                starting = rng.random() < 0.3
+                killer.strike(
+                    "start" if starting else "first commit",
+                    rng.uniform(0.0, first if starting else (end - first) / 6),
+                )
         killer.finish()
         found = [differences(Path(work) / "single.setwise", path) for path in killer.finished]
     print(f"{machine()}\n{args.images} images, seed {args.seed}, options {options or 'none'}; single run {end:.1f} s\n")
-    print(table(["kill", "after s", "collection", "images stored"], killer.kills))
+    print(table(["kill", "moment", "collection", "images stored"], killer.kills))
     numbers = [f"collection {number}" for number in range(1, len(found) + 1)]
     rows = [[name, *(one[name] for one in found)] for name in found[0]]
     print(table(["compared with a single run", *numbers], rows))

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from setwise_engine.collection import Collection
 from setwise_engine.encoder import Encoder, default_encoder, fit_encoder
 from setwise_engine.errors import Incompatible, InvalidInput
+from setwise_engine.feature_set import Tokens
 from setwise_engine.features import ModelInfo
 from setwise_indexer._items import Item
 from setwise_indexer._pipeline import Crew, Done, run_pipeline
@@ -22,6 +23,7 @@ from setwise_indexer._request import Request
 __all__ = ["encoder_of", "fit_to_sample", "ready_encoder"]
 
 _DEFAULT_DIMS = 256
+_LARGEST = float(np.finfo(np.float16).max)
 _SAMPLE = 500
 _SAMPLE_BYTES = 256 * 2**20
 
@@ -67,11 +69,11 @@ def fit_to_sample(
         tqdm(total=len(jobs), desc="fitting the encoder", unit=" images", disable=None) as bar,
     ):
         for result in results:
-            if isinstance(result, Done):
+            if isinstance(result, Done) and _fits_half(result.features.tokens):
                 tokens[result.prepared.job.item.id] = result.features.tokens
             bar.update()
     if not any(len(each) for each in tokens.values()):
-        raise InvalidInput(f"none of {len(jobs)} files can be read, so there is nothing to index; check the sources")
+        raise InvalidInput(f"none of {len(jobs)} files gives usable tokens, nothing can be indexed; check the sources")
     asked = request.dims or (_DEFAULT_DIMS if model else "none")
     dims = None if asked == "none" else asked
     sets = [tokens[id] for id in sorted(tokens)]  # in this order sums, and so the fingerprint, repeat
@@ -82,6 +84,11 @@ def fit_to_sample(
             field="dims",
         )
     return encoder
+
+
+def _fits_half(tokens: Tokens) -> bool:
+    """Whether fp16 can hold them; the others are reported one by one when their turn comes."""
+    return float(np.abs(tokens).max(initial=0.0)) <= _LARGEST
 
 
 def _sample(items: Sequence[Item], model: ModelInfo | None) -> list[Item]:

@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 
 from setwise_engine.errors import FeatureError
 from setwise_indexer._items import Failure, Item, Listing, refuse_duplicates
+from setwise_indexer._read import why_unreadable
 
 __all__ = ["SET_SUFFIXES", "SetFiles", "expand_sets"]
 
@@ -108,8 +109,9 @@ def expand_sets(listing: Listing, files: SetFiles, *, bare: bool) -> Listing:
         try:
             _expand(item, files.sets(item.path), found, bare=bare)
         except (FeatureError, OSError) as error:
+            reason = why_unreadable(error) if isinstance(error, OSError) else str(error)
             found.complete = False
-            found.failures.append(Failure(str(item), item.id, str(error)))
+            found.failures.append(Failure(str(item), item.id, reason))
     found.items.sort(key=lambda item: item.id.encode())
     refuse_duplicates(found.items)
     return found

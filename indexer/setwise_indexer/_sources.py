@@ -15,6 +15,8 @@ __all__ = ["IMAGE_SUFFIXES", "list_sources"]
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif"})
 
+_CATALOG = "catalog.sqlite"  # a folder with it is a collection; its files are no sources
+
 
 @dataclass(frozen=True, slots=True)
 class _Root:
@@ -32,9 +34,10 @@ class _Root:
 def list_sources(sources: Sequence[str], suffixes: frozenset[str] = IMAGE_SUFFIXES) -> Listing:
     """List what the sources hold.
 
-    Folders are searched recursively for files with one of `suffixes`; hidden files and folders are left out, links are
-    followed and no folder is entered twice. Files named, or matched by a glob, are taken whatever their suffix.
-    Ids are paths relative to the source (posix slashes), after the source's name when there are several.
+    Folders are searched recursively for files with one of `suffixes`. Hidden files and folders are left out; links are
+    followed, but no folder is entered twice, nor one that is a collection. Files that are named, or matched by a glob,
+    are taken whatever their suffix. Ids are paths relative to the source (posix slashes), after the source's
+    name when there are several.
     Raises NotFound when a source does not exist, InvalidInput when nothing is found or two files get one id.
     """
     listing = Listing()
@@ -86,6 +89,8 @@ def _walk(root: str, suffixes: frozenset[str], listing: Listing) -> Iterator[str
         if (status.st_dev, status.st_ino) in entered:
             continue
         entered.add((status.st_dev, status.st_ino))
+        if any(entry.name == _CATALOG for entry in entries):
+            continue
         shown = [entry for entry in entries if not entry.name.startswith(".")]
         waiting.extend(entry.path for entry in reversed(shown) if entry.is_dir())
         yield from (e.path for e in shown if Path(e.name).suffix.lower() in suffixes and not e.is_dir())

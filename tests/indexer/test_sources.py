@@ -32,6 +32,11 @@ def test_hidden_files_and_folders_are_left_out(tmp_path: Path) -> None:
     assert ids(tmp_path) == ["a.jpg"]
 
 
+def test_collections_are_not_entered(tmp_path: Path) -> None:
+    make(tmp_path, "a.jpg", "photos.setwise/catalog.sqlite", "photos.setwise/segments/1.jpg")
+    assert ids(tmp_path) == ["a.jpg"]
+
+
 def test_a_named_file_is_taken_whatever_its_suffix(tmp_path: Path) -> None:
     make(tmp_path, "photo.dat", ".hidden")
     assert ids(tmp_path / "photo.dat") == ["photo.dat"]

@@ -1,0 +1,103 @@
+"""The commands as a user meets them: what they print, where, and their exit codes."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from setwise._cli import main
+from setwise_engine.collection import Collection
+
+
+def test_index_prints_one_summary_and_nothing_else(sets: Path, into: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["index", str(sets), "--features", "--into", str(into)]) == 0
+    said = capsys.readouterr()
+    assert said.out.startswith(f"{into}: 6 images; 6 indexed, 0 replaced, 0 unchanged")
+    assert len(said.out.splitlines()) == 1
+    assert said.err == ""
+
+
+def test_failures_count_with_strict_only(sets: Path, into: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (sets / "bad.npy").write_bytes(b"")
+    command = ["index", str(sets), "--features", "--into", str(into)]
+    assert main(command) == 0
+    assert main([*command, "--strict"]) == 3
+    assert f"failed: {sets}/bad.npy: no readable" in capsys.readouterr().out
+
+
+def test_only_the_first_failures_are_printed(sets: Path, into: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in range(25):
+        (sets / f"bad{number}.npy").write_bytes(b"")
+    report = into.with_name("report.jsonl")
+    main(["index", str(sets), "--features", "--into", str(into), "--report", str(report)])
+    assert capsys.readouterr().out.splitlines()[-1] == "... and 5 more failed; --report FILE names them all"
+    assert len(report.read_text().splitlines()) == 25
+
+
+def test_errors_are_one_sentence(sets: Path, into: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["index", str(sets / "nowhere"), "--into", str(into)]) == 1
+    said = capsys.readouterr().err
+    assert said == f"setwise index: error: no such file or folder: {sets}/nowhere; check the path\n"
+    assert main(["index", str(sets), "--features", "--into", str(into), "--report", str(sets / "no/where")]) == 1
+    assert "no/where" in capsys.readouterr().err
+    assert main(["index", str(sets)]) == 2
+    assert main(["index", str(sets), "--into", str(into), "--dims", "many"]) == 2
+
+
+def test_info_tells_what_is_there(sets: Path, into: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["index", str(sets), "--features", "--into", str(into)])
+    capsys.readouterr()
+    assert main(["info", str(into)]) == 0
+    rows = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines() if not line.startswith(" "))
+    assert rows["images"] == "6"
+    assert rows["tokens"] == "39, 6 an image, 8 numbers each"
+    assert rows["model"] == "ready-made feature sets"
+    assert main(["info", str(into), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["images"], found["tokens"], found["settings"]["dims"]) == (6, 39, 8)
+    assert found["total_bytes"] == sum(found["bytes"].values())
+
+
+def test_info_of_what_is_no_collection(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", str(tmp_path / "nowhere")]) == 1
+    assert main(["info", str(tmp_path)]) == 1
+    assert "not a collection" in capsys.readouterr().err
+
+
+def test_verify_finds_a_single_changed_byte(sets: Path, into: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["index", str(sets), "--features", "--into", str(into)])
+    assert main(["verify", str(into)]) == 0
+    assert capsys.readouterr().out.endswith("checked: every byte is right\n")
+    (segment,) = (into / "segments").glob("*.safetensors")
+    data = bytearray(segment.read_bytes())
+    data[-100] ^= 1
+    segment.write_bytes(data)
+    assert main(["verify", str(into)]) == 1
+    said = capsys.readouterr().out
+    assert segment.name in said
+    assert "see above" in said
+
+
+def test_ctrl_c_keeps_what_was_finished(folder: Path, into: Path, photos: list[Path]) -> None:
+    for number in range(100):
+        (folder / f"{number}.jpg").write_bytes(photos[number % 10].read_bytes())
+    script = "import sys; from setwise._cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", script, "index", str(folder), "--into", str(into), "--commit-seconds", "0.5"]
+    with subprocess.Popen([*command, "--device", "cpu"], stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 60
+        while not list(into.glob("segments/*.safetensors")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said == (
+        "setwise index: stopped; all that was finished is stored. Run the same command again and it goes on.\n"
+    )
+    with Collection.open(into, read_only=True) as collection:
+        assert 0 < collection.info().images < 103
