@@ -86,6 +86,7 @@ class _Run:
         extractor = self._extractor or load_network(self._request, collection.settings)
         reader = reader_for(collection, extractor, self._files)
         done = plan.unchanged + len(plan.metadata)
+        begun = time.monotonic()
         with (
             closing(run_pipeline(plan.jobs, reader, crew)) as results,
             tqdm(total=done + len(plan.jobs), initial=done, desc="indexing", unit=" images", disable=None) as bar,
@@ -95,6 +96,7 @@ class _Run:
                 if isinstance(result, Failed):
                     bar.set_postfix(failed=report.count, refresh=False)
                 bar.update()
+        self._summary.busy = time.monotonic() - begun
 
     def _take(self, result: Result, committer: Committer, report: Report) -> None:
         if isinstance(result, Failed):

@@ -50,7 +50,8 @@ class Summary:
 
     indexed: new; replaced: their bytes had changed; unchanged: nothing to do (moved or touched files included);
     metadata: of stored images, new metadata; pruned: removed because the sources no longer hold them.
-    images: in the collection now. seconds: of the whole run. notes: what else the user should know.
+    images: in the collection now. seconds: of the whole run; busy: of reading and extracting.
+    notes: what else the user should know.
     """
 
     path: Path
@@ -62,13 +63,14 @@ class Summary:
     failed: int = 0
     images: int = 0
     seconds: float = 0.0
+    busy: float = 0.0
     failures: list[Failure] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     @property
     def rate(self) -> float:
-        """Images extracted per second of the whole run."""
-        return (self.indexed + self.replaced) / self.seconds if self.seconds else 0.0
+        """Images extracted per second of reading and extracting: without loading the model or fitting an encoder."""
+        return (self.indexed + self.replaced) / self.busy if self.busy else 0.0
 
     def __str__(self) -> str:
         speed = f", {self.rate:.1f} images/s" if self.indexed + self.replaced else ""

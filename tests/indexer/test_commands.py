@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import signal
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -14,6 +17,8 @@ import pytest
 from setwise._cli import main
 from setwise_engine.collection import Collection
 
+SCRIPT = "import sys; from setwise._cli import main; sys.exit(main())"
+
 
 def test_index_prints_one_summary_and_nothing_else(sets: Path, into: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["index", str(sets), "--features", "--into", str(into)]) == 0
@@ -21,6 +26,20 @@ def test_index_prints_one_summary_and_nothing_else(sets: Path, into: Path, capsy
     assert said.out.startswith(f"{into}: 6 images; 6 indexed, 0 replaced, 0 unchanged")
     assert len(said.out.splitlines()) == 1
     assert said.err == ""
+
+
+def test_on_a_terminal_a_bar_shows_speed_and_time_left(sets: Path, into: Path) -> None:
+    shown, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (40, 120))
+    command = [sys.executable, "-c", SCRIPT, "index", str(sets), "--features", "--into", str(into)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=terminal) as process:
+        process.communicate()
+        os.close(terminal)
+        said = os.read(shown, 1 << 16).decode()
+    os.close(shown)
+    assert "indexing: 100%" in said
+    assert "6/6" in said
+    assert "images/s" in said
 
 
 def test_failures_count_with_strict_only(sets: Path, into: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -87,8 +106,7 @@ def test_verify_finds_a_single_changed_byte(sets: Path, into: Path, capsys: pyte
 def test_ctrl_c_keeps_what_was_finished(folder: Path, into: Path, photos: list[Path]) -> None:
     for number in range(100):
         (folder / f"{number}.jpg").write_bytes(photos[number % 10].read_bytes())
-    script = "import sys; from setwise._cli import main; sys.exit(main())"
-    command = [sys.executable, "-c", script, "index", str(folder), "--into", str(into), "--commit-seconds", "0.5"]
+    command = [sys.executable, "-c", SCRIPT, "index", str(folder), "--into", str(into), "--commit-seconds", "0.5"]
     with subprocess.Popen([*command, "--device", "cpu"], stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 60
         while not list(into.glob("segments/*.safetensors")) and time.monotonic() < deadline:
