@@ -3,11 +3,11 @@
     python benchmarks/kill_resume.py
     python benchmarks/kill_resume.py --dims 128      # the encoder is fitted, and kills may strike while it is
 
-Runs the real `setwise index` on real photos (crops of the shipped ones) listed with metadata in a manifest. About a third
-of the kills strike at a random moment after the start (imports, loading the model, creation), the others at one after the
-first commit of their run. After each the same command is started again; when one gets through before it is killed, another
-collection is begun, so that every kill strikes work. Each collection must in the end agree with the single run's in ids,
-metadata, content hashes and encoder, in tokens to one unit of fp16, and every byte must verify.
+Runs the real `setwise index` on real photos (crops of the shipped ones) listed with metadata in a manifest. About a
+third of the kills strike at a random moment after the start (imports, loading the model, creation), the others at one
+after the first commit of their run. After each the same command is started again; when one gets through before it is
+killed, another collection is begun, so that every kill strikes work. Each collection must in the end agree with the
+single run's in ids, metadata, content hashes and encoder, in tokens to one unit of fp16, and every byte must verify.
 """
 
 from __future__ import annotations

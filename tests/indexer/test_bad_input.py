@@ -11,6 +11,7 @@ import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -185,6 +186,6 @@ def test_when_nothing_at_all_can_be_read_the_first_reason_is_told(build: Build, 
         ({"sources": ("a",), "dims": -1}, "--dims -1 is not positive"),
     ],
 )
-def test_options_that_contradict_each_other(options: dict[str, object], says: str) -> None:
+def test_options_that_contradict_each_other(options: dict[str, Any], says: str) -> None:
     with pytest.raises(InvalidInput, match=says):
-        Request(into=Path("x"), **options)  # type: ignore[arg-type] # wrong on purpose in some rows
+        Request(into=Path("x"), **options)
