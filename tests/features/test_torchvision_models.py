@@ -52,6 +52,7 @@ def test_convolutional_networks_give_their_last_map(
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:torch.meshgrid")  # torchvision 0.20's maxvit_t on torch 2.5
 @pytest.mark.parametrize(
     ("name", "side", "grid", "dims"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+from collections.abc import MutableSequence
 from typing import Any
 
 import grpc
@@ -54,7 +55,7 @@ def messages(draw: st.DrawFn, descriptor: Descriptor) -> Message:
     for field in descriptor.fields:
         if not draw(st.booleans()):
             continue
-        if field.is_repeated:
+        if isinstance(getattr(message, field.name), MutableSequence):
             getattr(message, field.name).extend(draw(st.lists(_value(field), max_size=3)))
         elif field.message_type is not None:
             getattr(message, field.name).CopyFrom(draw(_value(field)))
