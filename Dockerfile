@@ -18,9 +18,10 @@ RUN if [ -n "$TORCH_INDEX_URL" ]; then \
         pip install --no-cache-dir --index-url "$TORCH_INDEX_URL" torch torchvision; \
     fi \
     && pip install --no-cache-dir "$(echo /wheels/*.whl)[server]" \
-    && rm -rf /wheels
+    && rm -rf /wheels \
+    && SETWISE_KERNEL=native python -c "from setwise_engine.matching import kernel_name; print(kernel_name())"
 COPY scripts/health /usr/local/bin/setwise-health
-RUN useradd --system --uid 10001 --create-home setwise \
+RUN useradd --uid 10001 --create-home setwise \
     && install --directory --owner=10001 --group=setwise /collections
 USER 10001
 WORKDIR /collections
