@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
 from setwise_engine.encoder import Encoder, fit_encoder
 from setwise_engine.features import Extractor, load_extractor, prepare_image
 from setwise_evaluation.scenes import DEFAULT_BACKGROUNDS, Split, compose, find_backgrounds, find_cutouts, pool
