@@ -50,7 +50,7 @@ def ready_encoder(request: Request, model: ModelInfo | None, dims_in: int) -> En
                 field="encoder_from",
             )
         return encoder
-    shipped = default_encoder(model) if model else None
+    shipped = default_encoder(model) if model and not request.fit else None
     return shipped if shipped and request.dims in (None, shipped.dims) else None
 
 
@@ -74,7 +74,7 @@ def fit_to_sample(
             bar.update()
     if not any(len(each) for each in tokens.values()):
         raise InvalidInput(f"none of {len(jobs)} files gives usable tokens, nothing can be indexed; check the sources")
-    asked = request.dims or (_DEFAULT_DIMS if model else "none")
+    asked = request.dims or (_DEFAULT_DIMS if model or request.fit else "none")
     dims = None if asked == "none" else asked
     sets = [tokens[id] for id in sorted(tokens)]  # in this order sums, and so the fingerprint, repeat
     encoder = fit_encoder(sets, model=model.fingerprint if model else "", dims=dims)

@@ -17,6 +17,7 @@ class Request:
 
     into: the collection's folder. sources: folders, files and globs, or manifest: a CSV or JSONL file, not both.
     features: the files are ready-made sets. dims: "none" keeps tokens as they are.
+    fit: fit the encoder of a new collection to its own images even where one is shipped.
     commit_seconds: at most so much work is lost when the machine stops.
     Raises InvalidInput when options contradict each other.
     """
@@ -30,6 +31,7 @@ class Request:
     weights: str | None = None
     dims: int | Literal["none"] | None = None
     encoder_from: Path | None = None
+    fit: bool = False
     device: str = "auto"
     bf16: bool = False
     coarse: str | None = None
@@ -47,6 +49,8 @@ class Request:
             raise InvalidInput("--features takes no --model, --image-size or --weights: the sets are ready-made")
         if self.encoder_from and self.dims is not None:
             raise InvalidInput("--encoder-from brings its own dimensions; leave out --dims", field="dims")
+        if self.fit and (self.encoder_from or self.dims == "none"):
+            raise InvalidInput("--fit makes an encoder; leave out --encoder-from and --dims none", field="fit")
         for name, value in (("--workers", self.workers), ("--batch-size", self.batch_size), ("--dims", self.dims)):
             if isinstance(value, int) and value < 1:
                 raise InvalidInput(f"{name} {value} is not positive; give at least 1")

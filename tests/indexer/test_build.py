@@ -172,6 +172,19 @@ def test_a_new_collection_fits_its_encoder_and_every_run_fits_the_same(
         assert {collection.encoder.fingerprint} == prints
 
 
+def test_the_default_model_takes_its_shipped_encoder_unless_asked_to_fit(
+    build: Build, folder: Path, into: Path, encoder: Encoder, tmp_path: Path
+) -> None:
+    build(folder)
+    build(folder, into=tmp_path / "fitted.setwise", fit=True, dims=8)
+    with Collection.open(into, read_only=True) as shipped, Collection.open(tmp_path / "fitted.setwise") as fitted:
+        assert shipped.encoder.fingerprint == encoder.fingerprint
+        assert fitted.encoder.fingerprint != encoder.fingerprint
+        assert fitted.settings.model_fingerprint == shipped.settings.model_fingerprint
+    again = build(folder, into=tmp_path / "fitted.setwise", fit=True, dims=8)
+    assert counts(again) == (0, 0, 3, 0, 0, 0), "the same command again has nothing to do"
+
+
 def test_settings_of_an_existing_collection_rule(build: Build, sets: Path, folder: Path, into: Path) -> None:
     build(sets, dims=4)
     assert counts(build(sets, dims=4)) == (0, 0, 6, 0, 0, 0)

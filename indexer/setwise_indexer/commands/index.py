@@ -39,6 +39,7 @@ def _configure_new(group: argparse._ArgumentGroup) -> None:
     add("--image-size", type=int, metavar="PX", help="side of the square that the network sees")
     add("--weights", metavar="FILE", help="the network's weights; give it again with every later run")
     add("--dims", type=_dims, metavar="N", help='numbers in a token (default 256); "none" keeps the network\'s own')
+    add("--fit", action="store_true", help="fit the encoder to these images even where one is shipped")
     add("--encoder-from", type=Path, metavar="DIR", help="use the encoder of this collection")
     add("--coarse", metavar="KIND", help="coarse vectors: mean, sqrtcov16, -32 or -64, mean+sqrtcov32 or -64")
     add("--no-thumbnails", action="store_true", help="store no thumbnails")
@@ -71,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
         weights=args.weights,
         dims=args.dims,
         encoder_from=args.encoder_from,
+        fit=args.fit,
         device=args.device,
         bf16=args.bf16,
         coarse=args.coarse,
