@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from google.protobuf.message import Message
 from PIL import Image
+from threadpoolctl import threadpool_limits
 
 import setwise
 from setwise_engine.collection import Collection, ImageRecord, Settings
@@ -21,8 +23,22 @@ from setwise_engine.featurizer import Featurizer
 
 
 @pytest.fixture(scope="session")
+def one_thread() -> Iterator[None]:
+    """This process computes as the server below does: how many threads share a sum shows in its last bits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with threadpool_limits(1, user_api="blas"):
+        yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
 def collection_path(
-    tmp_path_factory: pytest.TempPathFactory, photos: list[Path], extractor: Extractor, encoder: Encoder
+    one_thread: None,
+    tmp_path_factory: pytest.TempPathFactory,
+    photos: list[Path],
+    extractor: Extractor,
+    encoder: Encoder,
 ) -> Path:
     """The ten demo photos; an id is the file's name, the metadata a number and some words."""
     path = tmp_path_factory.mktemp("client") / "photos.setwise"
@@ -36,7 +52,7 @@ def collection_path(
             thumbnail=image.thumbnail,
         )
         for number, (photo, image, features) in enumerate(
-            zip(photos, prepared, featurizer.encode(prepared), strict=True)
+            zip(photos, prepared, (featurizer.encode([image])[0] for image in prepared), strict=True)
         )
     ]
     settings = Settings(info.name, info.image_size, info.fingerprint, encoder.dims, encoder.fingerprint)
