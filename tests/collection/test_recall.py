@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
+import faiss
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given
@@ -216,3 +217,13 @@ def test_a_reader_notices_an_index_that_another_has_built(collection: Collection
         with reader.snapshot() as snapshot:
             vector = query(reader, make, 1)
             assert best(snapshot, vector, 3) == brute_force(snapshot, vector, 3)
+
+
+def test_a_recall_leaves_the_callers_openmp_threads_alone(collection: Collection, make: Make) -> None:
+    """Torch may share the setting: after a recall its sums would be split otherwise, and give other last bits."""
+    fill(collection, make, ["a", "b", "c"])
+    before = faiss.omp_get_max_threads()
+    collection.build_index()
+    with collection.snapshot() as snapshot:
+        snapshot.recall(query(collection, make, 0), 2)
+    assert faiss.omp_get_max_threads() == before

@@ -7,12 +7,12 @@ adding to an index opened with IO_FLAG_MMAP_IFC aborts the process.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
 import math
 import secrets
-import threading
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -33,19 +33,18 @@ SIDECAR = "coarse.json"
 INDEX_VERSION = 1
 IO_FLAG_MMAP_IFC = 0x200
 
-# Largest number of rows, factory string, share of lists probed. Flat answers are exact; 8-bit codes lose nothing of the
-# top 200 at a quarter of the bytes; above, lists (shared/design measurements, benchmarks/README.md).
+# Largest number of rows and factory string. 8-bit codes recall what floats recall at a quarter of the bytes, and lists
+# lose a little: docs/decisions/0070-coarse-vector-and-candidates.md.
 FACTORIES: tuple[tuple[float, str], ...] = (
-    (50_000, "IDMap2,Flat"),
+    (10_000, "IDMap2,Flat"),
     (300_000, "IDMap2,SQ8"),
     (math.inf, "IVF{lists},SQ8"),
 )
-PROBES = 32
+_LEAST_PROBES = 32
+_LISTS_PER_PROBE = 8
 _TRAINING_ROWS_PER_LIST = 64
 
 _log = logging.getLogger("setwise")
-_threads = threading.local()
-_BUILD_THREADS = faiss.omp_get_max_threads()  # what OMP_NUM_THREADS and the machine allow
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +73,8 @@ class Index:
         self.segments = {int(segment): file for segment, file in sidecar.segments.items()}
         self._index = index
         self._lists = faiss.try_extract_index_ivf(index)
+        lists = self._lists.nlist if self._lists is not None else 0
+        self._probes = min(lists, max(_LEAST_PROBES, lists // _LISTS_PER_PROBE))
 
     def __len__(self) -> int:
         return self.sidecar.rows
@@ -90,20 +91,19 @@ class Index:
         self, vector: NDArray[np.float32], k: int, *, thorough: bool = False
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Keys and inner products of at most k rows, best first; `thorough` probes every list."""
-        _one_thread()
         parameters = None
         if self._lists is not None:
-            probes = self._lists.nlist if thorough else min(PROBES, self._lists.nlist)
             parameters = faiss.SearchParametersIVF()
-            parameters.nprobe = probes
-        scores, keys = self._index.search(vector[None, :], min(k, len(self)), params=parameters)
+            parameters.nprobe = self._lists.nlist if thorough else self._probes
+        with _one_thread():
+            scores, keys = self._index.search(vector[None, :], min(k, len(self)), params=parameters)
         found = keys[0] >= 0
         return keys[0][found], scores[0][found]
 
     @property
     def exhaustive(self) -> bool:
         """Whether a plain search looks at every row."""
-        return self._lists is None or self._lists.nlist <= PROBES
+        return self._lists is None or self._lists.nlist == self._probes
 
 
 def make_index(keys: NDArray[np.int64], vectors: NDArray[np.float32]) -> tuple[Any, str]:
@@ -113,16 +113,11 @@ def make_index(keys: NDArray[np.int64], vectors: NDArray[np.float32]) -> tuple[A
     factory = next(text for limit, text in FACTORIES if rows <= limit).format(lists=lists)
     if not rows:
         factory = "IDMap2,Flat"  # nothing to learn a quantiser from
-    faiss.omp_set_num_threads(_BUILD_THREADS)
-    try:
-        index = faiss.index_factory(dims, factory, faiss.METRIC_INNER_PRODUCT)
-        if not index.is_trained:
-            sample = np.random.default_rng(0).permutation(rows)[: max(lists * _TRAINING_ROWS_PER_LIST, 50_000)]
-            index.train(np.ascontiguousarray(vectors[np.sort(sample)]))
-        index.add_with_ids(vectors, keys)
-    finally:
-        _threads.set = False
-        _one_thread()
+    index = faiss.index_factory(dims, factory, faiss.METRIC_INNER_PRODUCT)
+    if not index.is_trained:
+        sample = np.random.default_rng(0).permutation(rows)[: max(lists * _TRAINING_ROWS_PER_LIST, 50_000)]
+        index.train(np.ascontiguousarray(vectors[np.sort(sample)]))
+    index.add_with_ids(vectors, keys)
     return index, factory
 
 
@@ -198,8 +193,16 @@ def _read(stream: Any) -> Iterator[bytes]:
         yield chunk
 
 
-def _one_thread() -> None:
-    """One OpenMP thread for FAISS in this thread: callers bring their own threads, and the setting is per thread."""
-    if not getattr(_threads, "set", False):
-        faiss.omp_set_num_threads(1)
-        _threads.set = True
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """One OpenMP thread for FAISS: callers bring their own threads.
+
+    The setting is this thread's, but torch's too where both share an OpenMP library: after a recall a forward pass
+    would add up in another order, and an image would not find itself with a score of exactly 1. So it is put back.
+    """
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(before)
