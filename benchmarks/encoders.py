@@ -38,7 +38,6 @@ def candidates(database: Sets) -> dict[str, Encoder]:
         "shipped": shipped_encoder(),
         "fitted on the collection": fit_encoder(sample, model=model, drop=1),
         "fitted, first direction kept": fit_encoder(sample, model=model, drop=0),
-        "none (1280 raw numbers)": fit_encoder(sample, model=model, dims=None),
     }
 
 
