@@ -14,12 +14,22 @@ from PIL import ImageOps
 
 from setwise._errors import InvalidArgumentError, NotFoundError
 
-__all__ = ["Picture", "fit", "open_picture"]
+__all__ = ["Picture", "check_picture_file", "fit", "open_picture"]
 
 Picture: TypeAlias = str | os.PathLike[str] | bytes | PILImage.Image | NDArray[np.uint8]
 
 _LONGEST = 1600
 """Pixels of the longest side that drawing ever needs."""
+
+
+def check_picture_file(path: Path) -> None:
+    """Raise InvalidArgumentError when no picture can be written there: before the work, not after it."""
+    known = PILImage.registered_extensions()
+    if path.suffix.lower() not in known or known[path.suffix.lower()] not in PILImage.SAVE:
+        raise InvalidArgumentError(f"{path} has no suffix of a picture format; name it .png or .jpg", field="out")
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise NotFoundError(f"there is no folder {folder} to write {path.name} to; make it first", field="out")
 
 
 def open_picture(source: Picture, what: str) -> PILImage.Image:

@@ -30,9 +30,10 @@ class Retries:
 
         A wait that the server asked for is kept and jitter is added to it, so that callers do not return all at once.
         """
-        if not error.retriable or attempt >= self.most:
+        # A server that is loading answers, and will be ready: it is waited for as long as the caller has time.
+        if not error.retriable or (attempt >= self.most and not (self.most and error.reason == "NOT_READY")):
             return None
-        pause = random.uniform(0, min(self.longest, self.first * 2**attempt)) + (error.retry_after or 0.0)
+        pause = random.uniform(0, min(self.longest, self.first * 2.0 ** min(attempt, 16))) + (error.retry_after or 0.0)
         return pause if pause < remaining else None
 
 

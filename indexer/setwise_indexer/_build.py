@@ -52,6 +52,9 @@ class _Run:
         if not listing.items:
             first = listing.failures[0]
             raise InvalidInput(f"there is nothing to index: {first.path}: {first.reason}; check the sources")
+        if listing.other:
+            kinds = ", ".join(f"{suffix or 'no suffix'} ({count})" for suffix, count in listing.other.most_common(8))
+            self._summary.notes.append(f"{listing.other.total()} other files passed over: {kinds}")
         with crew_for(self._request) as crew, self._collection(listing, crew) as collection:
             known = collection.sources()
             plan = make_plan(listing.items, known)

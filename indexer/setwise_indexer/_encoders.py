@@ -15,7 +15,7 @@ from setwise_engine.errors import Incompatible, InvalidInput
 from setwise_engine.feature_set import Tokens
 from setwise_engine.features import ModelInfo
 from setwise_indexer._items import Item
-from setwise_indexer._pipeline import Crew, Done, run_pipeline
+from setwise_indexer._pipeline import Crew, Done, Failed, run_pipeline
 from setwise_indexer._plan import Job
 from setwise_indexer._readers import Reader
 from setwise_indexer._request import Request
@@ -64,6 +64,7 @@ def fit_to_sample(
     """
     jobs = [Job(item) for item in _sample(items, model)]
     tokens = {}
+    reason = ""
     with (
         closing(run_pipeline(jobs, reader, crew)) as results,
         tqdm(total=len(jobs), desc="fitting the encoder", unit=" images", disable=None) as bar,
@@ -71,9 +72,13 @@ def fit_to_sample(
         for result in results:
             if isinstance(result, Done) and _fits_half(result.features.tokens):
                 tokens[result.prepared.job.item.id] = result.features.tokens
+            elif isinstance(result, Failed) and not reason:
+                reason = f": {result.job.item}: {result.reason}"
             bar.update()
     if not any(len(each) for each in tokens.values()):
-        raise InvalidInput(f"none of {len(jobs)} files gives usable tokens, nothing can be indexed; check the sources")
+        raise InvalidInput(
+            f"none of {len(jobs)} files gives usable tokens, nothing can be indexed; check the sources{reason}"
+        )
     asked = request.dims or (_DEFAULT_DIMS if model or request.fit else "none")
     dims = None if asked == "none" else asked
     sets = [tokens[id] for id in sorted(tokens)]  # in this order sums, and so the fingerprint, repeat

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,11 +68,13 @@ class Listing:
     """Everything the sources hold, in order of id.
 
     complete is False when a folder or file of sets could not be read: then nothing may be pruned.
+    other counts the files of folders that were passed over, by suffix.
     """
 
     items: list[Item] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     complete: bool = True
+    other: Counter[str] = field(default_factory=Counter)
 
 
 def refuse_duplicates(items: Sequence[Item]) -> None:

@@ -93,7 +93,14 @@ def _walk(root: str, suffixes: frozenset[str], listing: Listing) -> Iterator[str
             continue
         shown = [entry for entry in entries if not entry.name.startswith(".")]
         waiting.extend(entry.path for entry in reversed(shown) if entry.is_dir())
-        yield from (e.path for e in shown if Path(e.name).suffix.lower() in suffixes and not e.is_dir())
+        for entry in shown:
+            suffix = Path(entry.name).suffix.lower()
+            if entry.is_dir():
+                continue
+            if suffix in suffixes:
+                yield entry.path
+            else:
+                listing.other[suffix] += 1
 
 
 def _matches(pattern: str) -> _Root:

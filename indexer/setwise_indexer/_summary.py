@@ -73,7 +73,7 @@ class Summary:
         return (self.indexed + self.replaced) / self.busy if self.busy else 0.0
 
     def __str__(self) -> str:
-        speed = f", {self.rate:.1f} images/s" if self.indexed + self.replaced else ""
+        speed = f" ({self.rate:.1f} images/s after the start)" if self.indexed + self.replaced else ""
         lines = [
             f"{self.path}: {self.images} images; {self.indexed} indexed, {self.replaced} replaced, "
             f"{self.unchanged} unchanged, {self.metadata} with new metadata, {self.pruned} pruned, "

@@ -11,7 +11,7 @@ from PIL import Image, ImageFont
 import setwise
 from setwise import _ink
 from setwise._ink import PALETTE, fit_text, font, legible, text_on
-from setwise._pictures import fit, open_picture
+from setwise._pictures import check_picture_file, fit, open_picture
 
 
 @pytest.fixture(scope="module")
@@ -170,3 +170,11 @@ def test_letters_that_no_font_knows_are_replaced(monkeypatch: pytest.MonkeyPatch
 
 def test_numbers_are_readable_on_every_colour() -> None:
     assert text_on("#f0e442") == "#000000" and text_on("#0072b2") == "#ffffff"
+
+
+def test_where_no_picture_can_be_written_is_told_before_the_work(tmp_path: Path) -> None:
+    check_picture_file(tmp_path / "answer.png")
+    with pytest.raises(setwise.InvalidArgumentError, match=r"answer\.foo has no suffix of a picture format"):
+        check_picture_file(tmp_path / "answer.foo")
+    with pytest.raises(setwise.NotFoundError, match=r"there is no folder .*nowhere"):
+        check_picture_file(tmp_path / "nowhere" / "answer.png")

@@ -128,3 +128,10 @@ def test_no_server_at_the_address_for_asyncio() -> None:
 
     with pytest.raises(setwise.UnavailableError, match="no server answers at localhost:1"):
         asyncio.run(main())
+
+
+def test_a_server_that_is_loading_is_waited_for_while_there_is_time() -> None:
+    loading = setwise.UnavailableError("still loading", reason="NOT_READY", retry_after=1.0)
+    assert Retries(most=4).wait(loading, attempt=50, remaining=60.0) is not None
+    assert Retries(most=4).wait(loading, attempt=50, remaining=0.5) is None
+    assert Retries(most=0).wait(loading, attempt=0, remaining=60.0) is None, "who wants no retries gets none"

@@ -190,3 +190,15 @@ def test_when_nothing_at_all_can_be_read_the_first_reason_is_told(build: Build, 
 def test_options_that_contradict_each_other(options: dict[str, Any], says: str) -> None:
     with pytest.raises(InvalidInput, match=says):
         Request(into=Path("x"), **options)
+
+
+def test_a_lone_broken_set_says_why(build: Build, tmp_path: Path) -> None:
+    np.save(tmp_path / "nan.npy", np.full((2, 8), np.nan, np.float32))
+    with pytest.raises(InvalidInput, match=r"nan\.npy: tokens hold NaN or infinity"):
+        build(tmp_path / "nan.npy", features=True, into=tmp_path / "new.setwise")
+
+
+def test_files_of_other_kinds_in_a_folder_are_counted(build: Build, sets: Path) -> None:
+    for name in ("IMG_1.HEIC", "IMG_2.heic", "notes.txt"):
+        (sets / name).touch()
+    assert "3 other files passed over: .heic (2), .txt (1)" in str(build(sets, features=True))

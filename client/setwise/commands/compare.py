@@ -34,7 +34,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Compare, print, draw."""
     import setwise
+    from setwise._pictures import check_picture_file
 
+    if args.out is not None:
+        check_picture_file(args.out)
     a, b = ((setwise.Id(side) if args.id else Path(side)) for side in (args.a, args.b))
     with _connect(args) as client:
         result = client.compare(a, b, matches=args.json or args.out is not None)

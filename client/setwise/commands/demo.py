@@ -23,6 +23,16 @@ __all__ = ["HELP", "configure", "run"]
 HELP = "index, serve and search real photos, and see what set matching does"
 
 
+LEGEND = """Every question is ranked in four ways:
+         semantic  each patch matched to its best place, one to one: what Setwise ranks by
+  spatio-semantic  each patch against the one at its own position
+           pooled  the mean patch: what most image search ranks by
+           MaxSim  each patch of the query with its best one, shared ones allowed
+F1@5 compares the photos that query and hit show, over the first five hits. Where two ways agree the tables say so: for
+whole photos moved about, the mean is as good. What it cannot say is which patch is which: see matches.png.
+"""
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
@@ -47,6 +57,7 @@ def run(args: argparse.Namespace) -> int:
     collection = out / "demo.setwise"
     rmtree(collection, ignore_errors=True)
     print(f"{len(photos)} photos, and pictures composed of several of them, are in {pictures}/\n")
+    print(LEGEND)
 
     _command("index", str(pictures), "--into", str(collection))
     with _serving(collection) as target, setwise.connect(target) as client:

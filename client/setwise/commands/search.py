@@ -35,7 +35,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Ask, print, draw; 1 when a query failed."""
     import setwise
+    from setwise._pictures import check_picture_file
 
+    if args.out is not None:
+        check_picture_file(args.out)
     queries = [setwise.Id(query) if args.id else Path(query) for query in args.queries]
     with setwise.connect(args.target, collection=args.collection, timeout=args.timeout) as client:
         outcomes = client.search_many(

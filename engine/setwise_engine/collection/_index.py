@@ -173,7 +173,8 @@ def load_index(folder: Path, *, collection: str, coarse: str, dims: int) -> Inde
             raise ValueError(f"{sidecar.file} does not hold what {SIDECAR} says")
         return Index(sidecar, index)
     except (OSError, ValueError, RuntimeError) as error:
-        _log.warning("index of %s not used, searching without it (%s); `build_index` makes a new one", folder, error)
+        advice = "running `setwise index` again makes a new one"
+        _log.warning("index of %s not used, searching without it (%s); %s", folder, error, advice)
         return None
 
 
