@@ -104,7 +104,7 @@ def expand_sets(listing: Listing, files: SetFiles, *, bare: bool) -> Listing:
 
     Raises InvalidInput when two sets get one id.
     """
-    found = Listing(failures=list(listing.failures), complete=listing.complete)
+    found = replace(listing, items=[], failures=list(listing.failures))
     for item in listing.items:
         try:
             _expand(item, files.sets(item.path), found, bare=bare)
