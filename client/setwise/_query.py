@@ -105,7 +105,7 @@ def _check_path(query: str | os.PathLike[str], max_bytes: int) -> Path:
         size = path.stat().st_size
         is_directory = path.is_dir()
     except (FileNotFoundError, NotADirectoryError):
-        hint = f"to ask with a stored image write setwise.Id({str(query)!r})"
+        hint = f"to ask with a stored image write setwise.Id({str(query)!r}), or --id on the command line"
         raise NotFoundError(f"no file {str(path)!r} (looked in {Path.cwd()}); {hint}", field="query") from None
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error

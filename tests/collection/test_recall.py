@@ -169,7 +169,7 @@ def test_an_index_that_cannot_be_used_is_ignored_with_a_line_in_the_log(
             vector = query(opened, make, 3)
             assert best(snapshot, vector, 9) == brute_force(snapshot, vector, 9)
         assert opened.info().indexed == 0
-        assert "`build_index` makes a new one" in caplog.text
+        assert "running `setwise index` again makes a new one" in caplog.text
         assert damage == "owner" or not opened.verify().ok
         opened.build_index()
         assert (opened.info().indexed, opened.verify().problems) == (20, [])

@@ -88,6 +88,17 @@ def test_files_that_are_gone_are_named(closed: Path) -> None:
     assert any("encoder.safetensors is missing" in problem for problem in verify_folder(closed).problems)
 
 
+def test_a_damaged_encoder_does_not_hide_other_damage(closed: Path) -> None:
+    for path in (closed / "encoder.safetensors", *(closed / "segments").iterdir(), *(closed / "index").glob("*.faiss")):
+        data = bytearray(path.read_bytes())
+        data[-1] ^= 1
+        path.write_bytes(data)
+    encoder, *segments, index = verify_folder(closed).problems
+    assert "encoder" in encoder
+    assert all("differs from its SHA-256" in problem for problem in (*segments, index))
+    assert len(segments) == len(list((closed / "segments").iterdir()))
+
+
 @pytest.mark.parametrize(
     ("statement", "message"),
     [

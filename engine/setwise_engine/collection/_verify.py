@@ -24,6 +24,7 @@ from setwise_engine.errors import CollectionError, CorruptError
 __all__ = ["verify_folder"]
 
 _STEP = 1 << 22
+_REMEDY = "run `setwise index` again to make a new one"
 Progress = Callable[[int, int], None]
 
 
@@ -66,22 +67,33 @@ class _Run:
             encoder = load_encoder(self._folder, settings)
         except CollectionError as error:
             self.problems.append(str(error))
-            return
-        coarse = Coarse(settings.coarse, encoder.coarse_basis).dims
-        folder = self._folder / SEGMENTS_FOLDER
-        for entry in view.entries.values():
-            try:
-                segment = Segment(folder, entry, collection=uuid, dims=settings.dims, coarse=coarse)
-            except CollectionError as error:
-                self.problems.append(str(error))
-            else:
-                self._segment(connection, folder / entry.file, entry, segment)
+            # What the segments should look like is unknown now; whether their bytes are those written is not.
+            for entry in view.entries.values():
+                self._bytes(entry)
+        else:
+            coarse = Coarse(settings.coarse, encoder.coarse_basis).dims
+            for entry in view.entries.values():
+                self._segment(connection, entry, uuid, settings.dims, coarse)
         self.problems += _index_problems(self._folder, uuid)
 
-    def _segment(self, connection: sqlite3.Connection, path: Path, entry: SegmentEntry, segment: Segment) -> None:
+    def _segment(self, connection: sqlite3.Connection, entry: SegmentEntry, uuid: str, dims: int, coarse: int) -> None:
         before = len(self.problems)
+        try:
+            segment = Segment(self._folder / SEGMENTS_FOLDER, entry, collection=uuid, dims=dims, coarse=coarse)
+        except CollectionError as error:
+            self.problems.append(str(error))
+            return
         self.problems += self._row_problems(connection, entry, segment)
-        if _sha256(path, self._advance) != entry.sha256 and len(self.problems) == before:
+        if len(self.problems) == before:
+            self._bytes(entry)
+
+    def _bytes(self, entry: SegmentEntry) -> None:
+        try:
+            same = _sha256(self._folder / SEGMENTS_FOLDER / entry.file, self._advance) == entry.sha256
+        except OSError as error:
+            self.problems.append(f"segment {entry.file} cannot be read ({error.strerror}); restore it from a backup")
+            return
+        if not same:
             self.problems.append(f"segment {entry.file} differs from its SHA-256; restore it from a backup")
 
     def _row_problems(self, connection: sqlite3.Connection, entry: SegmentEntry, segment: Segment) -> Iterator[str]:
@@ -137,16 +149,16 @@ def _index_problems(folder: Path, uuid: str) -> list[str]:
         if sidecar is None:
             return []
         if sidecar.collection != uuid:
-            return [f"the index in {folder / INDEX_FOLDER} belongs to another collection; build it anew"]
+            return [f"the index in {folder / INDEX_FOLDER} belongs to another collection; {_REMEDY}"]
         try:
             same = _sha256(folder / INDEX_FOLDER / sidecar.file) == sidecar.sha256
         except FileNotFoundError:
             if read_sidecar(folder) != sidecar:  # a writer has put another in its place meanwhile
                 return _index_problems(folder, uuid)
             raise
-        return [] if same else [f"index {sidecar.file} differs from its SHA-256; build it anew"]
+        return [] if same else [f"index {sidecar.file} differs from its SHA-256; {_REMEDY}"]
     except (OSError, ValueError) as error:
-        return [f"the index cannot be read ({error}); build it anew"]
+        return [f"the index cannot be read ({error}); {_REMEDY}"]
 
 
 def _sha256(path: Path, advance: Callable[[int], None] = lambda step: None) -> str:

@@ -32,6 +32,6 @@ def run(args: argparse.Namespace) -> int:
         report = verify_folder(args.collection, progress)
     for problem in report.problems:
         print(problem)
-    verdict = "every byte is right" if report.ok else f"{len(report.problems)} problems, see above"
+    verdict = "every byte is right" if report.ok else f"problems found: {len(report.problems)}, see above"
     print(f"{args.collection}: {report.images:,} images, {human_bytes(report.bytes)} checked: {verdict}")
     return 0 if report.ok else 1
