@@ -106,7 +106,9 @@ def test_verify_finds_a_single_changed_byte(sets: Path, into: Path, capsys: pyte
 def test_ctrl_c_keeps_what_was_finished(folder: Path, into: Path, photos: list[Path]) -> None:
     for number in range(100):
         (folder / f"{number}.jpg").write_bytes(photos[number % 10].read_bytes())
-    command = [sys.executable, "-c", SCRIPT, "index", str(folder), "--into", str(into), "--commit-seconds", "0.5"]
+    # A shell starts what it runs in the background with Ctrl-C ignored, and children inherit that.
+    heeding = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler); {SCRIPT}"
+    command = [sys.executable, "-c", heeding, "index", str(folder), "--into", str(into), "--commit-seconds", "0.5"]
     with subprocess.Popen([*command, "--device", "cpu"], stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 60
         while not list(into.glob("segments/*.safetensors")) and time.monotonic() < deadline:
