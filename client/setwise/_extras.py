@@ -23,7 +23,7 @@ _PACKAGES = {
         "torchvision",
         "tqdm",
     },
-    "evaluation": {"matplotlib", "setwise_evaluation"},
+    "evaluation": {"setwise_evaluation"},
 }
 
 

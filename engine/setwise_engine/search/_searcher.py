@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 
-from setwise_engine.coarse import Coarse
 from setwise_engine.collection import Collection, Snapshot
 from setwise_engine.errors import EngineError, InvalidInput, NotFound
 from setwise_engine.feature_set import FeatureSet
@@ -26,7 +25,6 @@ class Searcher:
     def __init__(self, collection: Collection) -> None:
         self._collection = collection
         self._encoder = collection.encoder
-        self._coarse = Coarse(collection.settings.coarse, collection.encoder.coarse_basis)
         self._prune = True
 
     def search(self, query: FeatureSet, options: Options | None = None, check: Check = no_check) -> Answer:
@@ -98,7 +96,7 @@ class Searcher:
         started = time.perf_counter()
         check()
         wanted = options.candidates or default_candidates(options.k)
-        keys = [candidate.key for candidate in snapshot.recall(self._coarse.pool(query.tokens), wanted)]
+        keys = [candidate.key for candidate in snapshot.recall(self._collection.coarse.pool(query.tokens), wanted)]
         snapshot.prefetch(keys)
         contenders = [Stored(id, key, snapshot) for id, key in zip(snapshot.ids(keys), keys, strict=True)]
         scope = Scope.COLLECTION if len(keys) == len(snapshot) else Scope.CANDIDATES
