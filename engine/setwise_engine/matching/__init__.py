@@ -1,30 +1,43 @@
 """Exact set matching: affinity, optimal assignment, its proof, and every score read from it."""
 
 from setwise_engine.matching._affinity import affinity, kernel_name
+from setwise_engine.matching._blocks import Block, Blocks, Gate, block_of, key_of, split
 from setwise_engine.matching._boxes import token_boxes
 from setwise_engine.matching._match import describe, half, match
 from setwise_engine.matching._proof import verify
+from setwise_engine.matching._ranker import Ranked, Ranker, Ranking, Stages, no_check
 from setwise_engine.matching._scores import containment, score
 from setwise_engine.matching._types import Assignment, Floats, Half, Indices, Kernel, Match, Scores
 from setwise_engine.matching.reference import assign, optimal_pairs, square, upper_bound
 
 __all__ = [
     "Assignment",
+    "Block",
+    "Blocks",
     "Floats",
+    "Gate",
     "Half",
     "Indices",
     "Kernel",
     "Match",
+    "Ranked",
+    "Ranker",
+    "Ranking",
     "Scores",
+    "Stages",
     "affinity",
     "assign",
+    "block_of",
     "containment",
     "describe",
     "half",
     "kernel_name",
+    "key_of",
     "match",
+    "no_check",
     "optimal_pairs",
     "score",
+    "split",
     "square",
     "token_boxes",
     "upper_bound",

@@ -1,0 +1,69 @@
+"""Where candidate sets lie in memory: blocks of rows, as a collection's segments are mapped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from setwise_engine.matching._types import Floats, Half
+from setwise_engine.matching.reference import square
+
+__all__ = ["ROW_BITS", "Block", "Blocks", "Gate", "block_of", "key_of", "split"]
+
+ROW_BITS = 32
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Gate:
+    """The sets of a block in int8: token x_j of a set with centre c is scales[j] * codes[j] + c but for an error.
+
+    codes: (t, d) int8. scales: (t,) float32. errors: (t,) float32, at least |x_j - c - scales[j] codes[j]|.
+    norms: (t,) float32, at least |x_j - c|. sums: (t,) int32, the sum of a token's codes.
+    means: (rows, d) float32, the centres. All C-contiguous. `setwise_engine.matching.gate` makes them.
+    """
+
+    codes: NDArray[np.int8]
+    scales: NDArray[np.float32]
+    errors: NDArray[np.float32]
+    norms: NDArray[np.float32]
+    sums: NDArray[np.int32]
+    means: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """Sets that lie together: set `row` holds tokens[offsets[row] : offsets[row + 1]].
+
+    tokens: (t, d) float16, finite. offsets: (rows + 1,) int64. squares: (rows,) float64, squared Frobenius norms as
+    `square` gives them. All C-contiguous. gate: None where it was not stored.
+    """
+
+    tokens: Half
+    offsets: NDArray[np.int64]
+    squares: Floats
+    gate: Gate | None = None
+
+
+Blocks = Mapping[int, Block]
+"""Blocks by their numbers. The key of a set is its block's number << 32 | its row; numbers may be negative."""
+
+
+def key_of(number: int, row: int) -> int:
+    """The key of a set."""
+    return number << ROW_BITS | row
+
+
+def split(key: int) -> tuple[int, int]:
+    """Number of the block and row of a key."""
+    return key >> ROW_BITS, key & ((1 << ROW_BITS) - 1)
+
+
+def block_of(sets: list[Half], dims: int) -> Block:
+    """A block of sets that the caller holds, (n_i, dims) float16 each; no gate."""
+    lengths = [len(tokens) for tokens in sets]
+    tokens = np.concatenate(sets) if sets else np.empty((0, dims), np.float16)
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    return Block(np.ascontiguousarray(tokens), offsets, np.array([square(one) for one in sets], np.float64))
