@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from setwise_engine.matching import reference
 from setwise_engine.matching._affinity import affinity
 from setwise_engine.matching._blocks import Blocks, split
-from setwise_engine.matching._scores import score
+from setwise_engine.matching._scores import cosines, score
 from setwise_engine.matching._types import Floats, Half, Kernel
 
 __all__ = ["Ranked", "Ranker", "Ranking", "Stages", "no_check"]
@@ -64,12 +64,14 @@ class Ranking:
     first; equal scores are left for the caller to order. Scores below `least` may be among them.
     kth_score: None when fewer than one was solved; the last one's when fewer than k were.
     highest_pruned_bound: upper bound of the score of everything that was ruled out; None when nothing was.
+    read: (r,) int64, keys whose tokens were read, in no particular order: all that the gate did not rule out.
     """
 
     finalists: list[Ranked]
     stages: Stages
     kth_score: float | None
     highest_pruned_bound: float | None
+    read: NDArray[np.int64]
 
 
 class Ranker:
@@ -93,12 +95,14 @@ class Ranker:
         self._best: list[float] = []
         self._found: list[Ranked] = []
         self._pruned: list[float] = []
+        self._read: list[NDArray[np.int64]] = []
 
     def add(self, blocks: Blocks, keys: NDArray[np.int64], check: Callable[[], None] = no_check) -> None:
         """Ranks the sets of these keys, most promising first, among those that came before.
 
         check: called every few milliseconds; what it raises ends the call.
         """
+        self._read.append(keys)
         for i, key in enumerate(keys.tolist()):
             if i % 8 == 0:
                 check()
@@ -110,12 +114,16 @@ class Ranker:
         finalists = [one for one in self._found if kth is None or one.score >= kth]
         finalists.sort(key=lambda one: -one.score)
         stages = Stages(bound=len(self._pruned), solved=len(self._found))
-        return Ranking(finalists, stages, kth, max(self._pruned, default=None))
+        read = np.concatenate([np.empty(0, np.int64), *self._read])
+        return Ranking(finalists, stages, kth, max(self._pruned, default=None), read)
 
     def _one(self, blocks: Blocks, key: int) -> None:
         number, row = split(key)
         block = blocks[number]
-        A = affinity(self._query, block.tokens[block.offsets[row] : block.offsets[row + 1]])
+        tokens = block.tokens[block.offsets[row] : block.offsets[row + 1]]
+        A = affinity(self._query, tokens)
+        if self._kernel is Kernel.CONTAINMENT:
+            A = _contained(A, reference.squares(self._query), reference.squares(tokens))
         x_square = float(block.squares[row])
         threshold = max(self._least, self._best[0]) if len(self._best) == self._k else self._least
         bound = self._score(reference.upper_bound(A), x_square)
@@ -134,4 +142,16 @@ class Ranker:
         (heapq.heappush if len(self._best) < self._k else heapq.heappushpop)(self._best, value)
 
     def _score(self, matched_sum: float, x_square: float) -> float:
+        if self._kernel is Kernel.CONTAINMENT:
+            return matched_sum
         return score(matched_sum, q_square=self._square, x_square=x_square, kernel=self._kernel, sigma=self._sigma)
+
+
+def _contained(A: Floats, q_squares: Floats, x_squares: Floats) -> Floats:
+    """w_i cos(q_i, x_j) with w_i = |q_i|^2 / |Q|^2, in multiples of 2^-52, so that sums of them are exact integers."""
+    total = math.fsum(q_squares)
+    if total == 0.0:
+        return np.zeros_like(A)
+    weighted = cosines(A, q_squares[:, None], x_squares) * (q_squares / total)[:, None]
+    rounded: Floats = np.rint(weighted * 2.0**52) * 2.0**-52
+    return rounded
