@@ -3,6 +3,7 @@
 from setwise_engine.matching._affinity import affinity, kernel_name
 from setwise_engine.matching._blocks import Block, Blocks, Gate, block_of, key_of, split
 from setwise_engine.matching._boxes import token_boxes
+from setwise_engine.matching._gate import gate
 from setwise_engine.matching._match import describe, half, match
 from setwise_engine.matching._proof import verify
 from setwise_engine.matching._ranker import Ranked, Ranker, Ranking, Stages, no_check
@@ -30,6 +31,7 @@ __all__ = [
     "block_of",
     "containment",
     "describe",
+    "gate",
     "half",
     "kernel_name",
     "key_of",
