@@ -18,7 +18,7 @@ from setwise_engine.matching._types import Floats, Half
 __all__ = ["gate"]
 
 _LARGEST = 127
-# x - c is rounded to float64, by at most 2^-53 of itself; what the sums of squares lose is far less than a float32 step.
+# x - c is rounded to float64, by at most 2^-53 of itself; what sums of squares lose is far less than a float32 step.
 _ROUNDING = 2.0**-50
 _Singles = NDArray[np.float32]
 
