@@ -5,7 +5,6 @@ import math
 import pytest
 
 from setwise_engine.errors import InvalidInput
-from setwise_engine.matching import Kernel
 from setwise_engine.search import Options, default_candidates
 
 
@@ -16,7 +15,7 @@ from setwise_engine.search import Options, default_candidates
         ("k", {"k": -3}),
         ("candidates", {"k": 10, "candidates": 9}),
         ("candidates", {"k": 1, "candidates": 0}),
-        ("kernel", {"kernel": Kernel.CONTAINMENT}),
+        ("candidates", {"candidates": 50, "exhaustive": True}),
         ("min_score", {"min_score": math.nan}),
         ("min_score", {"min_score": math.inf}),
     ],

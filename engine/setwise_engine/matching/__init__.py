@@ -4,6 +4,7 @@ from setwise_engine.matching._affinity import affinity, kernel_name
 from setwise_engine.matching._blocks import Block, Blocks, Gate, block_of, key_of, split
 from setwise_engine.matching._boxes import token_boxes
 from setwise_engine.matching._gate import gate
+from setwise_engine.matching._describe import Describer
 from setwise_engine.matching._match import describe, half, match
 from setwise_engine.matching._proof import verify
 from setwise_engine.matching._ranker import Ranked, Ranker, Ranking, Stages, no_check
@@ -15,6 +16,7 @@ __all__ = [
     "Assignment",
     "Block",
     "Blocks",
+    "Describer",
     "Floats",
     "Gate",
     "Half",

@@ -57,6 +57,7 @@ class Scores:
     spatio_semantic: the cosine with every token matched to the one at its own position; None unless grids are equal.
     maxsim_query, maxsim_hit: sum over the query's (the hit's) tokens of their best affinity, divided like the cosine.
     pooled: cosine of the two mean vectors.
+    containment: how much of the query is found in the hit, by a matching of its own; None unless it was asked for.
     """
 
     cosine: float
@@ -66,6 +67,7 @@ class Scores:
     maxsim_query: float
     maxsim_hit: float
     pooled: float
+    containment: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,33 +2,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from setwise_engine.collection import Snapshot, StoredImage
 from setwise_engine.feature_set import FeatureSet
-from setwise_engine.matching import Match, affinity, describe, half
-from setwise_engine.search._answer import Hit
-from setwise_engine.search._contender import Contender, Stored
+from setwise_engine.matching import Assignment, Describer, Kernel, Match, Ranked, Ranker, block_of, half
+from setwise_engine.search._answer import Check, Hit
 from setwise_engine.search._options import Options
-from setwise_engine.search._rank import Check, Ranked
+from setwise_engine.search._region import Part
 
-__all__ = ["fetch"]
+__all__ = ["Explainer", "Given", "assignment_of", "fetch"]
+
+Given = Mapping[int, tuple[str, FeatureSet]]
+"""Sets that the caller brought along, by their keys, which are negative: id and comparable set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explainer:
+    """Says why sets score as they do beside one query, under one kernel."""
+
+    query: Part
+    kernel: Kernel
+    sigma: float
+    describer: Describer
+
+    @classmethod
+    def of(cls, query: Part, kernel: Kernel, sigma: float) -> Explainer:
+        """For this query."""
+        return cls(query, kernel, sigma, Describer(query.features, sigma=sigma))
+
+    def match(self, features: FeatureSet, ranked: Ranked) -> Match:
+        """Every score and the matched tokens, as indices in the whole query set."""
+        contained = self.kernel is Kernel.CONTAINMENT
+        found = self.describer.match(
+            features,
+            ranked.columns,
+            matched_sum=self._matched_sum(features) if contained else ranked.matched_sum,
+            containment=ranked.score if contained else None,
+        )
+        return replace(found, rows=self.query.places(found.rows))
+
+    def _matched_sum(self, features: FeatureSet) -> float:
+        """L, where the ranking solved another matching."""
+        return rank_pair(self.query.features, features, Kernel.INNER_PRODUCT, self.sigma).matched_sum
+
+
+def rank_pair(q: FeatureSet, x: FeatureSet, kernel: Kernel, sigma: float) -> Ranked:
+    """The optimal matching of two sets under a kernel."""
+    ranker = Ranker(half(q), k=1, kernel=kernel, sigma=sigma)
+    ranker.add({0: block_of([half(x)], x.dims)}, np.zeros(1, np.int64))
+    return ranker.result().finalists[0]
 
 
 def fetch(
-    snapshot: Snapshot, query: FeatureSet, ranked: Sequence[Ranked], options: Options, *, sigma: float, check: Check
+    snapshot: Snapshot,
+    query: Part,
+    ranked: Sequence[tuple[str, Ranked]],
+    given: Given,
+    options: Options,
+    *,
+    sigma: float,
+    check: Check,
 ) -> tuple[Hit, ...]:
-    """The hits of ranked candidates, with what the options ask for."""
-    keys = [one.contender.key for one in ranked if isinstance(one.contender, Stored)]
+    """The hits of ranked candidates, with what the options ask for. ranked: ids and rankings, best first."""
+    keys = [one.key for _, one in ranked if one.key not in given]
     stored = iter(snapshot.stored(keys, metadata=options.metadata, thumbnails=options.thumbnails))
+    explain = Explainer.of(query, options.kernel, sigma) if options.scores or options.matches else None
     hits = []
-    for one in ranked:
+    for id, one in ranked:
         check()
-        explained = _explain(query, one, sigma) if options.scores or options.matches else None
-        image = next(stored) if isinstance(one.contender, Stored) else _as_stored(one.contender)
+        image = _as_stored(id, given[one.key][1]) if one.key in given else next(stored)
+        explained = None
+        if explain is not None:
+            features = given[one.key][1] if one.key in given else snapshot.features(one.key)
+            explained = explain.match(features, one)
         hits.append(
             Hit(
-                id=image.id,
+                id=id,
                 score=one.score,
                 metadata=image.metadata,
                 image_size=image.image_size,
@@ -36,16 +89,18 @@ def fetch(
                 thumbnail=image.thumbnail,
                 scores=explained.scores if explained and options.scores else None,
                 match=explained if options.matches else None,
+                proof=assignment_of(one) if options.proofs else None,
             )
         )
     return tuple(hits)
 
 
-def _explain(query: FeatureSet, ranked: Ranked, sigma: float) -> Match:
-    features = ranked.contender.features()
-    return describe(query, features, affinity(half(query), half(features)), ranked.pairs, sigma=sigma)
+def assignment_of(ranked: Ranked) -> Assignment:
+    """What was solved for a candidate: pairs in the order of the query's tokens, and the prices that prove them."""
+    rows = np.flatnonzero(ranked.columns >= 0).astype(np.intp)
+    columns = ranked.columns[rows].astype(np.intp)
+    return Assignment(rows, columns, ranked.matched_sum, ranked.row_prices, ranked.column_prices, ranked.gap)
 
 
-def _as_stored(contender: Contender) -> StoredImage:
-    features = contender.features()
-    return StoredImage(contender.id, {}, features.image_size, features.grid, len(features), b"")
+def _as_stored(id: str, features: FeatureSet) -> StoredImage:
+    return StoredImage(id, {}, features.image_size, features.grid, len(features), b"")

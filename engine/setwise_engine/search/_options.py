@@ -21,9 +21,11 @@ class Options:
     """How to rank and what the hits carry.
 
     k: how many hits, at least 1. candidates: how many images are recalled for exact scoring, at least k; None for
-    `default_candidates(k)`. kernel: cosine, inner product or rbf. min_score: hits below it are left out; None for all.
-    scores, matches: every score of each hit, which token matched which. metadata: all, none or the named entries.
-    Raises InvalidInput naming the field.
+    `default_candidates(k)`. exhaustive: every image is a candidate, so that the answer is proven for the whole
+    collection; None leaves it to the searcher, which does so for the queries with a region of small collections.
+    kernel: what ranks. min_score: hits below it are left out; None for all.
+    scores, matches, proofs: every score of each hit, which token matched which, the prices that prove it.
+    metadata: all, none or the named entries. Raises InvalidInput naming the field.
     """
 
     k: int = 10
@@ -34,6 +36,8 @@ class Options:
     matches: bool = False
     metadata: bool | tuple[str, ...] = False
     thumbnails: bool = False
+    exhaustive: bool | None = None
+    proofs: bool = False
 
     def __post_init__(self) -> None:
         if self.k < 1:
@@ -43,9 +47,10 @@ class Options:
                 f"candidates is {self.candidates}, fewer than k = {self.k}; recall at least k images",
                 field="candidates",
             )
-        if self.kernel is Kernel.CONTAINMENT:
+        if self.candidates is not None and self.exhaustive:
             raise InvalidInput(
-                "kernel containment cannot rank a search; ask for cosine, inner_product or rbf", field="kernel"
+                f"candidates is {self.candidates}, but an exhaustive search scores every image; leave one of them out",
+                field="candidates",
             )
         if self.min_score is not None and not math.isfinite(self.min_score):
             raise InvalidInput(f"min_score is {self.min_score}; give a finite number", field="min_score")

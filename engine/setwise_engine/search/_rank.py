@@ -1,102 +1,73 @@
-"""The exact ranking of candidates: an upper bound for each, the optimal matching for those it cannot rule out."""
+"""Feeding candidates to the Ranker: checked, read ahead, and, when everything is a candidate, in chunks."""
 
 from __future__ import annotations
 
-import heapq
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Iterator
 
-from setwise_engine.feature_set import FeatureSet
-from setwise_engine.matching import Floats, Indices, Kernel, affinity, half, optimal_pairs, score, square, upper_bound
-from setwise_engine.search._contender import Contender
-from setwise_engine.search._options import Options
+import numpy as np
+from numpy.typing import NDArray
 
-__all__ = ["Check", "Ranked", "Ranking", "no_check", "rank"]
+from setwise_engine.collection import Snapshot
+from setwise_engine.errors import CorruptError, FeatureError
+from setwise_engine.matching import Blocks, Ranker, Ranking
+from setwise_engine.search import _store
+from setwise_engine.search._answer import Check
 
-_CHECK_EVERY = 8  # candidates: about 10 ms of matching at 100 tokens of 256 dimensions
+__all__ = ["Keys", "rank_stored", "with_the_rest"]
 
+Keys = NDArray[np.int64]
 
-class Check(Protocol):
-    """Raises DeadlineError or CancelledError when the caller no longer waits."""
-
-    def __call__(self) -> None: ...
+_CHUNK = 4096
+"""Rows of a chunk: about 100 MB of int8 gates at 100 tokens of 256 numbers, enough for the disk to be ahead."""
 
 
-def no_check() -> None:
-    """The caller waits as long as it takes."""
+def rank_stored(ranker: Ranker, snapshot: Snapshot, chunks: Iterator[Keys], check: Check) -> Ranking:
+    """The ranking of these images, all of whose bytes that took part were checked.
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Ranked:
-    """A candidate whose optimal matching is known; `a < b` when a ranks below b."""
-
-    score: float
-    contender: Contender
-    pairs: tuple[Indices, Indices]
-
-    def __lt__(self, other: Ranked) -> bool:
-        if self.score != other.score:
-            return self.score < other.score
-        return self.contender.id.encode() > other.contender.id.encode()
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Ranking:
-    """The best candidates, best first, before min_score; how many were ruled out and how many solved."""
-
-    best: list[Ranked]
-    pruned: int
-    solved: int
-    highest_pruned_bound: float | None
-
-
-def rank(
-    query: FeatureSet,
-    contenders: Sequence[Contender],
-    options: Options,
-    *,
-    sigma: float,
-    check: Check,
-    prune: bool = True,
-) -> Ranking:
-    """The options.k best of the contenders by the exact score.
-
-    A candidate is ruled out only when its bound lies strictly below the k-th score so far (or below min_score), so that
-    the answer is the same, to the bit, without any ruling out and in any order of the contenders.
+    Raises CorruptError naming the image whose bytes are not those that were written.
     """
-    q = half(query)
-    q_square = square(q)
-    least = -math.inf if options.min_score is None else options.min_score
-    best: list[Ranked] = []
-    pruned_bounds: list[float] = []
-    for i, contender in enumerate(contenders):
-        if i % _CHECK_EVERY == 0:
-            check()
-        A, x_square = affinity(q, contender.tokens()), contender.square()
-        threshold = max(least, best[0].score) if len(best) == options.k else least
-        bound = _bound(A, q_square, x_square, options.kernel, sigma)
-        if prune and bound < threshold:
-            pruned_bounds.append(bound)
-            continue
-        pairs = optimal_pairs(A)
-        value = score(math.fsum(A[pairs]), q_square=q_square, x_square=x_square, kernel=options.kernel, sigma=sigma)
-        ranked = Ranked(value, contender, pairs)
-        if len(best) < options.k:
-            heapq.heappush(best, ranked)
-        else:
-            heapq.heappushpop(best, ranked)
-    solved = len(contenders) - len(pruned_bounds)
-    return Ranking(sorted(best, reverse=True), len(pruned_bounds), solved, max(pruned_bounds, default=None))
+    blocks = _store.blocks(snapshot)
+    for keys in _read_ahead(snapshot, blocks, chunks):
+        check()
+        gated = _gated(blocks, keys)
+        _store.check_rows(snapshot, keys[gated], gate=True)
+        _store.check_rows(snapshot, keys[~gated], gate=False)
+        try:
+            ranker.add(blocks, keys, check)
+        except FeatureError as error:
+            # Stored tokens are finite: what was read here is not what was written.
+            _store.check_rows(snapshot, keys, gate=False)
+            raise CorruptError("stored tokens hold NaN or infinity; run `setwise verify` on the collection") from error
+    ranking = ranker.result()
+    _store.check_rows(snapshot, ranking.read[ranking.read >= 0], gate=False)
+    return ranking
 
 
-def _bound(A: Floats, q_square: float, x_square: float, kernel: Kernel, sigma: float) -> float:
-    """An upper bound of the score: MaxSim of the smaller side in place of the matched sum.
+def with_the_rest(snapshot: Snapshot, first: Keys) -> Iterator[Keys]:
+    """Keys of all live images in chunks: the given ones, then the others as they lie on disk."""
+    yield first
+    live = _store.live_keys(snapshot)
+    rest = live[~np.isin(live, first)]
+    for start in range(0, len(rest), _CHUNK):
+        yield rest[start : start + _CHUNK]
 
-    Rounding needs no slack. The matched sum adds entries of this very A; both sums are rounded once, and every
-    operation of `score` rounds to nearest, which keeps order: what is larger before it is not smaller after. The one
-    exception is exp, which is good to a unit in the last place or two.
-    """
-    bound = score(upper_bound(A), q_square=q_square, x_square=x_square, kernel=kernel, sigma=sigma)
-    return bound + 4 * math.ulp(bound) if kernel is Kernel.RBF else bound
+
+def _read_ahead(snapshot: Snapshot, blocks: Blocks, chunks: Iterator[Keys]) -> Iterator[Keys]:
+    """The chunks, each of which the kernel was asked to read while the one before it was at work."""
+    waiting: Keys | None = None
+    for keys in chunks:
+        gated = _gated(blocks, keys)
+        _store.prefetch(snapshot, keys[gated], gate=True)
+        _store.prefetch(snapshot, keys[~gated], gate=False)
+        if waiting is not None:
+            yield waiting
+        waiting = keys
+    if waiting is not None:
+        yield waiting
+
+
+def _gated(blocks: Blocks, keys: Keys) -> NDArray[np.bool_]:
+    """Which of the keys have a gate, so that their tokens may never be read."""
+    numbers, inverse = np.unique(keys >> 32, return_inverse=True)
+    has = np.array([blocks[number].gate is not None for number in numbers.tolist()], np.bool_)
+    return has[inverse] if len(has) else np.zeros(len(keys), np.bool_)

@@ -1,49 +1,74 @@
-"""Search over one collection: coarse recall, then the exact ranking of what was recalled."""
+"""Search over one collection: coarse recall, then the exact ranking of what was recalled, or of everything."""
 
 from __future__ import annotations
 
+import math
+import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
 
 from setwise_engine.collection import Collection, Snapshot
 from setwise_engine.errors import EngineError, InvalidInput, NotFound
 from setwise_engine.feature_set import FeatureSet
-from setwise_engine.matching import Match, match
-from setwise_engine.search._answer import Answer, Scope
-from setwise_engine.search._contender import Contender, Given, Stored
-from setwise_engine.search._fetch import fetch
+from setwise_engine.matching import Kernel, Match, Ranked, Ranker, Ranking, block_of, half, key_of, no_check
+from setwise_engine.search._answer import Answer, Check, Scope
+from setwise_engine.search._fetch import Explainer, Given, fetch, rank_pair
 from setwise_engine.search._options import Options, default_candidates
 from setwise_engine.search._query import comparable
-from setwise_engine.search._rank import Check, no_check, rank
+from setwise_engine.search._rank import Keys, rank_stored, with_the_rest
+from setwise_engine.search._region import Part, Region
 
 __all__ = ["Searcher"]
 
+_GIVEN = -1
+"""Number of the block that holds the sets which a caller brings along."""
+
 
 class Searcher:
-    """Searches one collection; safe from many threads. Every call reads one version of the collection."""
+    """Searches one collection; safe from many threads. Every call reads one version of the collection.
 
-    def __init__(self, collection: Collection) -> None:
+    scan_threads: threads of one exhaustive search, None for all cores of this process: it is long, and alone as a rule.
+    Other searches take one: they are short, and the calls that run at once share the cores.
+    region_limit: collections of up to so many images are searched exhaustively for a region, because the coarse vectors
+    of whole images recall their parts badly.
+    """
+
+    def __init__(self, collection: Collection, *, scan_threads: int | None = None, region_limit: int = 20_000) -> None:
         self._collection = collection
         self._encoder = collection.encoder
+        self._scan_threads = scan_threads or len(os.sched_getaffinity(0))
+        self._region_limit = region_limit
         self._prune = True
 
-    def search(self, query: FeatureSet, options: Options | None = None, check: Check = no_check) -> Answer:
-        """The images most similar to a set, raw or encoded.
+    def search(
+        self,
+        query: FeatureSet,
+        options: Options | None = None,
+        check: Check = no_check,
+        *,
+        region: Region | None = None,
+    ) -> Answer:
+        """The images most similar to a set, raw or encoded, or to the region of it.
 
         Raises Incompatible when the set was not made for this collection, FeatureError when its tokens cannot be
-        encoded, and what `check` raises.
+        encoded, InvalidInput for a region that its grid does not show, and what `check` raises.
         """
-        comparable_query = comparable(query, self._encoder)
+        part = _part(comparable(query, self._encoder), region)
         with self._collection.snapshot() as snapshot:
-            return self._search(snapshot, comparable_query, options or Options(), check)
+            return self._search(snapshot, part, options or Options(), check)
 
-    def search_id(self, id: str, options: Options | None = None, check: Check = no_check) -> Answer:
+    def search_id(
+        self, id: str, options: Options | None = None, check: Check = no_check, *, region: Region | None = None
+    ) -> Answer:
         """The images most similar to a stored one, by its stored tokens; it is among the answers itself.
 
         Raises NotFound when the collection has no such image.
         """
         with self._collection.snapshot() as snapshot:
-            return self._search(snapshot, _stored_features(snapshot, id), options or Options(), check)
+            part = _part(_stored_features(snapshot, id), region)
+            return self._search(snapshot, part, options or Options(), check)
 
     def features(self, id: str) -> FeatureSet:
         """The encoded set of a stored image. Raises NotFound."""
@@ -57,34 +82,55 @@ class Searcher:
         sets: Sequence[tuple[str, FeatureSet]],
         options: Options | None = None,
         check: Check = no_check,
+        *,
+        region: Region | None = None,
     ) -> Answer:
         """The caller's own candidates in exact order: stored images by id, and sets given whole under other names.
 
         Ids that the collection does not hold are reported as missing. Raises InvalidInput when two candidates share an
-        id or options.candidates is set, and Incompatible naming the set that does not fit.
+        id or the options say which images are candidates, and Incompatible naming the set that does not fit.
         """
         options = options or Options()
-        if options.candidates is not None:
-            raise InvalidInput(
-                "a rerank has its candidates given; leave the option candidates unset", field="candidates"
-            )
+        if options.candidates is not None or options.exhaustive:
+            field = "exhaustive" if options.exhaustive else "candidates"
+            raise InvalidInput(f"a rerank has its candidates given; leave the option {field} unset", field=field)
         _check_distinct([*ids, *(id for id, _ in sets)])
-        comparable_query = comparable(query, self._encoder)
-        given = [Given(id, self._given(id, features)) for id, features in sets]
+        query = comparable(query, self._encoder)
+        part = _part(query, region)
+        given = {key_of(_GIVEN, row): (id, self._given(id, each)) for row, (id, each) in enumerate(sets)}
+        started = time.perf_counter()
         with self._collection.snapshot() as snapshot:
-            keys = snapshot.keys(ids)
-            stored = [Stored(id, key, snapshot) for id, key in zip(ids, keys, strict=True) if key is not None]
-            missing = tuple(id for id, key in zip(ids, keys, strict=True) if key is None)
+            found = snapshot.keys(ids)
+            keys = np.array([key for key in found if key is not None], np.int64)
+            missing = tuple(id for id, key in zip(ids, found, strict=True) if key is None)
+            ranker = self._ranker(part, options)
+            if given:
+                block = block_of([half(each) for _, each in given.values()], query.dims)
+                ranker.add({_GIVEN: block}, np.array(list(given), np.int64), check)
+            ranking = rank_stored(ranker, snapshot, iter([keys]), check)
             return self._answer(
-                snapshot, comparable_query, [*stored, *given], options, check, recall_s=0.0, missing=missing
+                snapshot, part, ranking, options, check, given=given, missing=missing, times=(started, started)
             )
 
-    def compare(self, a: FeatureSet, b: FeatureSet) -> Match:
-        """Every score of two sets and which token matched which, through the collection's encoder and sigma.
+    def compare(
+        self,
+        a: FeatureSet,
+        b: FeatureSet,
+        *,
+        kernel: Kernel = Kernel.COSINE,
+        region_a: Region | None = None,
+        region_b: Region | None = None,
+    ) -> Match:
+        """Every score of two sets, or of regions of them, and which token matched which.
 
-        Raises Incompatible when one of them was not made for this collection.
+        Containment is scored, and its matching shown, when it is the kernel that is asked for.
+        Raises Incompatible when one of the sets was not made for this collection.
         """
-        return match(comparable(a, self._encoder), comparable(b, self._encoder), sigma=self._encoder.sigma)
+        left, right = _part(comparable(a, self._encoder), region_a), _part(comparable(b, self._encoder), region_b)
+        sigma = self._encoder.sigma
+        ranked = rank_pair(left.features, right.features, kernel, sigma)
+        found = Explainer.of(left, kernel, sigma).match(right.features, ranked)
+        return Match(found.rows, right.places(found.columns), found.affinities, found.cosines, found.scores)
 
     def _given(self, id: str, features: FeatureSet) -> FeatureSet:
         try:
@@ -92,50 +138,98 @@ class Searcher:
         except EngineError as error:
             raise type(error)(f"candidate {id!r}: {error}", field="candidates") from error
 
-    def _search(self, snapshot: Snapshot, query: FeatureSet, options: Options, check: Check) -> Answer:
+    def _search(self, snapshot: Snapshot, query: Part, options: Options, check: Check) -> Answer:
         started = time.perf_counter()
         check()
+        exhaustive = self._is_exhaustive(snapshot, query, options)
         wanted = options.candidates or default_candidates(options.k)
-        keys = [candidate.key for candidate in snapshot.recall(self._collection.coarse.pool(query.tokens), wanted)]
-        snapshot.prefetch(keys)
-        contenders = [Stored(id, key, snapshot) for id, key in zip(snapshot.ids(keys), keys, strict=True)]
-        scope = Scope.COLLECTION if len(keys) == len(snapshot) else Scope.CANDIDATES
-        recall_s = time.perf_counter() - started
-        return self._answer(snapshot, query, contenders, options, check, scope=scope, recall_s=recall_s)
+        if query.tokens is not None and not exhaustive:
+            wanted = options.candidates or 5 * wanted
+        recalled = snapshot.recall(self._collection.coarse.pool(query.features.tokens), wanted)
+        keys = np.array([candidate.key for candidate in recalled], np.int64)
+        recall_ended = time.perf_counter()
+        chunks: Iterator[Keys] = with_the_rest(snapshot, keys) if exhaustive else iter([keys])
+        ranker = self._ranker(query, options, threads=self._scan_threads if exhaustive else 1)
+        ranking = rank_stored(ranker, snapshot, chunks, check)
+        count = len(snapshot) if exhaustive else len(keys)
+        return self._answer(snapshot, query, ranking, options, check, recalled=count, times=(started, recall_ended))
+
+    def _is_exhaustive(self, snapshot: Snapshot, query: Part, options: Options) -> bool:
+        if options.exhaustive is not None or options.candidates is not None:
+            return bool(options.exhaustive)
+        return query.tokens is not None and len(snapshot) <= self._region_limit
+
+    def _ranker(self, query: Part, options: Options, threads: int = 1) -> Ranker:
+        return Ranker(
+            half(query.features),
+            k=options.k,
+            kernel=options.kernel,
+            sigma=self._encoder.sigma,
+            least=-math.inf if options.min_score is None else options.min_score,
+            threads=threads,
+            prune=self._prune,
+        )
 
     def _answer(
         self,
         snapshot: Snapshot,
-        query: FeatureSet,
-        contenders: Sequence[Contender],
+        query: Part,
+        ranking: Ranking,
         options: Options,
         check: Check,
         *,
-        scope: Scope = Scope.CANDIDATES,
-        recall_s: float = 0.0,
+        times: tuple[float, float],
+        recalled: int | None = None,
+        given: Given | None = None,
         missing: tuple[str, ...] = (),
     ) -> Answer:
-        started = time.perf_counter()
-        sigma = self._encoder.sigma
-        ranking = rank(query, contenders, options, sigma=sigma, check=check, prune=self._prune)
-        ranked = time.perf_counter()
-        wanted = [one for one in ranking.best if options.min_score is None or one.score >= options.min_score]
-        hits = fetch(snapshot, query, wanted, options, sigma=sigma, check=check)
+        """times: when recall began and when it ended. recalled: None for a caller's own candidates."""
+        ranked_at = time.perf_counter()
+        best = _in_order(snapshot, ranking, given or {}, options)
+        hits = fetch(snapshot, query, best, given or {}, options, sigma=self._encoder.sigma, check=check)
+        complete = recalled == len(snapshot)
+        stages = ranking.stages
         return Answer(
             hits=hits,
-            scope=scope,
+            scope=Scope.COLLECTION if complete else Scope.CANDIDATES,
             collection_size=len(snapshot),
-            recalled=len(contenders),
-            pruned=ranking.pruned,
-            solved=ranking.solved,
-            kth_score=ranking.best[-1].score if ranking.best else None,
+            recalled=stages.gate + stages.gate_dual + stages.bound + stages.dual + stages.solved,
+            stages=stages,
+            kth_score=ranking.kth_score,
             highest_pruned_bound=ranking.highest_pruned_bound,
-            recall_s=recall_s,
-            rerank_s=ranked - started,
-            fetch_s=time.perf_counter() - ranked,
+            largest_gap=max((one.gap for _, one in best), default=None),
+            recall_s=times[1] - times[0],
+            rerank_s=ranked_at - times[1],
+            fetch_s=time.perf_counter() - ranked_at,
             version=snapshot.version,
             missing=missing,
+            query_tokens=query.tokens,
+            warnings=_warnings(query, complete or recalled is None, len(snapshot)),
         )
+
+
+def _part(features: FeatureSet, region: Region | None) -> Part:
+    if region is None:
+        return Part(features, features)
+    return region.of(features)
+
+
+def _in_order(snapshot: Snapshot, ranking: Ranking, given: Given, options: Options) -> list[tuple[str, Ranked]]:
+    """The options.k best with their ids: by score, then by the UTF-8 bytes of the id."""
+    wanted = [one for one in ranking.finalists if options.min_score is None or one.score >= options.min_score]
+    stored = [one.key for one in wanted if one.key not in given]
+    ids = dict(zip(stored, snapshot.ids(stored), strict=True)) | {key: id for key, (id, _) in given.items()}
+    named = [(ids[one.key], one) for one in wanted]
+    return sorted(named, key=lambda pair: (-pair[1].score, pair[0].encode()))[: options.k]
+
+
+def _warnings(query: Part, complete: bool, size: int) -> tuple[str, ...]:
+    if query.tokens is None or complete:
+        return ()
+    return (
+        f"the coarse vectors of {size} whole images recalled the candidates for a region, and may have missed some; "
+        "ask with exhaustive to score every image",
+    )
 
 
 def _stored_features(snapshot: Snapshot, id: str) -> FeatureSet:

@@ -1,0 +1,67 @@
+"""One query beside many sets whose matchings are known: every score, and the matched tokens."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from setwise_engine.feature_set import FeatureSet
+from setwise_engine.matching import _scores
+from setwise_engine.matching._affinity import affinity
+from setwise_engine.matching._match import half
+from setwise_engine.matching._types import Floats, Indices, Kernel, Match, Scores
+from setwise_engine.matching.reference import squares
+
+__all__ = ["Describer"]
+
+
+class Describer:
+    """Describes sets beside one query; what depends on the query alone is computed once."""
+
+    def __init__(self, query: FeatureSet, *, sigma: float) -> None:
+        self._query = query
+        self._q = half(query)
+        self._squares = squares(self._q)
+        self._square = math.fsum(self._squares)
+        self._sigma = sigma
+
+    def match(
+        self, x: FeatureSet, columns: NDArray[np.int32], *, matched_sum: float, containment: float | None = None
+    ) -> Match:
+        """Every score of the query and x, and their matched tokens, those that add most first.
+
+        columns: (n,), the token of x that each query token is matched with, -1 for none. matched_sum: L.
+        containment: given when `columns` is that kernel's matching; pairs are then ordered by their weighted cosines.
+        """
+        tokens = half(x)
+        A = affinity(self._q, tokens)
+        x_squares = squares(tokens)
+        rows = np.flatnonzero(columns >= 0).astype(np.intp)
+        matched = columns[rows].astype(np.intp)
+        affinities: Floats = A[rows, matched]
+        cosines = _scores.cosines(affinities, self._squares[rows], x_squares[matched])
+        added = affinities if containment is None else cosines * self._squares[rows]
+        order: Indices = np.lexsort((rows, -added))
+        scores = self._scores(x, A, matched_sum, math.fsum(x_squares), containment)
+        return Match(rows[order], matched[order], affinities[order], cosines[order], scores)
+
+    def _scores(self, x: FeatureSet, A: Floats, L: float, x_square: float, containment: float | None) -> Scores:
+        norms = {"q_square": self._square, "x_square": x_square}
+        cosine, inner_product, rbf = (
+            _scores.score(L, **norms, kernel=kernel, sigma=self._sigma)
+            for kernel in (Kernel.COSINE, Kernel.INNER_PRODUCT, Kernel.RBF)
+        )
+        by_query, by_hit = _scores.maxsim(A)
+        same_grid = self._query.grid is not None and self._query.grid == x.grid
+        return Scores(
+            cosine=cosine,
+            inner_product=inner_product,
+            rbf=rbf,
+            spatio_semantic=_scores.spatio_semantic(A, **norms) if same_grid else None,
+            maxsim_query=_scores.divided(by_query, **norms),
+            maxsim_hit=_scores.divided(by_hit, **norms),
+            pooled=_scores.pooled(self._q, half(x)),
+            containment=containment,
+        )
