@@ -1,16 +1,18 @@
 """Exact set matching: affinity, optimal assignment, its proof, and every score read from it."""
 
-from setwise_engine.matching._affinity import affinity, kernel_name
+from setwise_engine.matching._affinity import affinity
 from setwise_engine.matching._blocks import Block, Blocks, Gate, block_of, key_of, split
 from setwise_engine.matching._boxes import token_boxes
 from setwise_engine.matching._gate import gate
 from setwise_engine.matching._describe import Describer
 from setwise_engine.matching._match import describe, half, match
+from setwise_engine.matching._paths import kernel_name
 from setwise_engine.matching._proof import verify
 from setwise_engine.matching._ranker import Ranked, Ranker, Ranking, Stages, no_check
 from setwise_engine.matching._scores import containment, score
+from setwise_engine.matching._solve import assign, assign_batch
 from setwise_engine.matching._types import Assignment, Floats, Half, Indices, Kernel, Match, Scores
-from setwise_engine.matching.reference import assign, optimal_pairs, square, upper_bound
+from setwise_engine.matching.reference import optimal_pairs, square, upper_bound
 
 __all__ = [
     "Assignment",
@@ -30,6 +32,7 @@ __all__ = [
     "Stages",
     "affinity",
     "assign",
+    "assign_batch",
     "block_of",
     "containment",
     "describe",

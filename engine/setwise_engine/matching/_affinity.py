@@ -1,30 +1,24 @@
-"""The affinity that search computes: the native kernel where it was built, its numpy twin elsewhere, the same bits.
+"""The affinity that search computes, on the path that is in use: the native kernel, numpy or the definition.
 
-Both give the exact inner product of each two fp16 tokens, rounded once to float64: no order of summation, thread or
+All give the exact inner product of each two fp16 tokens, rounded once to float64: no order of summation, thread or
 instruction set shows in it. `engine/kernel/affinity.hpp` says how; here it is once more in numpy.
 """
 
 from __future__ import annotations
 
-import functools
-import importlib
-import logging
-import os
-from collections.abc import Callable
-from typing import cast
-
 import numpy as np
 from numpy.typing import NDArray
 
-from setwise_engine.errors import FeatureError, InvalidInput, Unavailable
+from setwise_engine.errors import FeatureError
+from setwise_engine.matching import reference
+from setwise_engine.matching._paths import current
 
-__all__ = ["affinity", "kernel_name"]
+__all__ = ["affinity"]
 
 _Half = NDArray[np.float16]
 _Floats = NDArray[np.float64]
 _Digits = NDArray[np.int64]
 
-_VARIABLE = "SETWISE_KERNEL"
 _MAX_DIMS = 1 << 21  # as affinity.hpp: digits' products, added up, stay below 2^63
 _CHUNK = 1 << 12  # dimensions whose digits' products, of 40 bits, add up exactly in float64
 
@@ -47,40 +41,24 @@ def affinity(q: _Half, x: _Half) -> _Floats:
             field="tokens",
         )
     try:
-        return _kernel()[1](np.ascontiguousarray(q), np.ascontiguousarray(x))
+        return _compute(np.ascontiguousarray(q), np.ascontiguousarray(x))
     except ValueError as error:
         raise FeatureError("tokens hold NaN or infinity; every number must be finite", field="tokens") from error
 
 
-def kernel_name() -> str:
-    """Which implementation computes here: "native" or "numpy".
+def _compute(q: _Half, x: _Half) -> _Floats:
+    """Contiguous arrays of equal d; raises ValueError when a number is not finite."""
+    path = current()
+    if path.kernel is not None:
+        native: _Floats = path.kernel.affinity(q, x, **path.options)
+        return native
+    return _reference_affinity(q, x) if path.name == "reference" else _numpy_affinity(q, x)
 
-    The environment variable SETWISE_KERNEL chooses, once for the process: auto (the default), native or numpy.
-    Raises InvalidInput for another value, and Unavailable when native is asked for and was not built.
-    """
-    return _kernel()[0]
 
-
-@functools.cache
-def _kernel() -> tuple[str, Callable[[_Half, _Half], _Floats]]:
-    wanted = os.environ.get(_VARIABLE, "auto")
-    if wanted not in ("auto", "native", "numpy"):
-        raise InvalidInput(f"{_VARIABLE} is {wanted!r}; set it to auto, native or numpy", field=_VARIABLE)
-    if wanted == "numpy":
-        return "numpy", _numpy_affinity
-    try:
-        native = importlib.import_module("setwise_engine.matching._kernel")
-    except ImportError as error:
-        advice = "install a C++17 compiler and reinstall setwise"
-        if wanted == "native":
-            raise Unavailable(f"the native kernel was not built ({error}); {advice}", field=_VARIABLE) from error
-        logging.getLogger("setwise").warning(
-            "the native kernel was not built: numpy computes the same results, more slowly; %s, or set %s=numpy",
-            advice,
-            _VARIABLE,
-        )
-        return "numpy", _numpy_affinity
-    return "native", cast(Callable[[_Half, _Half], _Floats], native.affinity)
+def _reference_affinity(q: _Half, x: _Half) -> _Floats:
+    if not (np.isfinite(q).all() and np.isfinite(x).all()):
+        raise ValueError("tokens hold NaN or infinity")
+    return reference.affinity(q, x)
 
 
 def _numpy_affinity(q: _Half, x: _Half) -> _Floats:

@@ -8,10 +8,11 @@ import numpy as np
 
 from setwise_engine.errors import InvalidInput
 from setwise_engine.matching._affinity import affinity
+from setwise_engine.matching._solve import assign
 from setwise_engine.matching._types import Floats, Half, Kernel
-from setwise_engine.matching.reference import optimal_pairs, squares
+from setwise_engine.matching.reference import squares
 
-__all__ = ["containment", "cosines", "divided", "maxsim", "pooled", "score", "spatio_semantic"]
+__all__ = ["containment", "cosines", "divided", "maxsim", "pooled", "score", "spatio_semantic", "weighted_cosines"]
 
 
 def score(matched_sum: float, *, q_square: float, x_square: float, kernel: Kernel, sigma: float) -> float:
@@ -78,13 +79,20 @@ def containment(q: Half, x: Half) -> float:
     find a partner: the sum runs over the min(n, m) pairs of the best matching while the weights stay those of the whole
     of Q. Zero tokens and zero sets give 0.
     """
-    A = affinity(q, x)
-    weights = squares(q)
-    total = math.fsum(weights)
+    return assign(weighted_cosines(affinity(q, x), squares(q), squares(x))).value
+
+
+def weighted_cosines(A: Floats, q_squares: Floats, x_squares: Floats) -> Floats:
+    """The terms of containment, w_i cos(q_i, x_j), to the nearest multiple of 2^-52: so that their sums are exact.
+
+    A: (n, m) affinities; q_squares: (n,), x_squares: (m,), the tokens' squared norms. Returns (n, m) float64, within
+    [-1, 1]; zeros for a zero set.
+    """
+    total = math.fsum(q_squares)
     if total == 0.0:
-        return 0.0
-    weighted = cosines(A, weights[:, None], squares(x)) * (weights / total)[:, None]
-    return math.fsum(weighted[optimal_pairs(weighted)])
+        return np.zeros_like(A)
+    weighted = cosines(A, q_squares[:, None], x_squares) * (q_squares / total)[:, None]
+    return np.rint(weighted * 2.0**52) * 2.0**-52 + 0.0  # + 0.0: never -0.0
 
 
 def spatio_semantic(A: Floats, q_square: float, x_square: float) -> float:

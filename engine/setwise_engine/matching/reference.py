@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import linear_sum_assignment
 
 from setwise_engine.errors import FeatureError, InvalidInput
+from setwise_engine.matching._integers import floats, integers, optimum
 from setwise_engine.matching._types import Assignment, Floats, Half, Indices
 
 __all__ = ["affinity", "assign", "checked", "optimal_pairs", "square", "squares", "upper_bound"]
@@ -24,6 +25,8 @@ __all__ = ["affinity", "assign", "checked", "optimal_pairs", "square", "squares"
 # A float16 number is an integer k times 2^-24 with |k| < 2^40. With k = 2^20 h + l, |h| <= 2^20 and |l| <= 2^19,
 # products of two such digits are integers of at most 2^40, and float64 adds up 2^12 of them exactly.
 _BLOCK = 1 << 12
+
+_LARGEST = 1e300
 
 
 def affinity(q: Half, x: Half) -> Floats:
@@ -61,25 +64,31 @@ def square(tokens: Half) -> float:
 
 
 def assign(A: ArrayLike) -> Assignment:
-    """The matching of largest sum, with the prices that prove it.
+    """The matching of largest sum, with the prices that prove it: exact, whatever solver, machine or order found it.
 
-    A: (n, m), finite; n or m may be 0. Raises InvalidInput for anything else.
+    A: (n, m) real numbers, finite, at most 1e300; n or m may be 0. Raises InvalidInput for anything else.
+    With |A| < 2^e, entries count as multiples of 2^(e - 97), to the nearest, ties to even: every float64 from
+    2^(e - 45) up is one already, and affinities of float16 tokens of norms below 2^24 all are. The matching is
+    optimal in integers, and its value is their exact sum, rounded once. The prices are least among those that prove
+    it with v >= 0 (u >= 0 for n > m), rounded once. Of several optimal matchings any may be returned.
     """
     matrix = checked(A)
     if matrix.shape[0] > matrix.shape[1]:
         return _mirrored(assign(matrix.T))
-    rows, columns = optimal_pairs(matrix)
-    v = _column_prices(matrix, columns)
-    u = (matrix - v).max(axis=1, initial=-np.inf)
-    value = math.fsum(matrix[rows, columns])
-    gap = math.fsum([*u, *v, *-matrix[rows, columns]])
-    return Assignment(rows, columns, value, u, v, gap)
+    k, unit = integers(matrix)
+    columns, v = optimum(k, linear_sum_assignment(matrix, maximize=True)[1])
+    rows = np.arange(len(k))
+    u = k[rows, columns] - v[columns]
+    value = math.ldexp(float(sum(k[rows, columns].tolist())), unit)
+    row_prices, column_prices = floats(u, unit), floats(v, unit)
+    gap = math.fsum([*row_prices, *column_prices, *-matrix[rows, columns]])
+    return Assignment(rows, columns, value, row_prices, column_prices, gap)
 
 
-def optimal_pairs(A: Floats) -> tuple[Indices, Indices]:
-    """Rows, ascending, and columns of the matching of largest sum; A: (n, m) float64, finite. No prices."""
-    rows, columns = linear_sum_assignment(A, maximize=True)
-    return rows.astype(np.intp, copy=False), columns.astype(np.intp, copy=False)
+def optimal_pairs(A: ArrayLike) -> tuple[Indices, Indices]:
+    """Rows, ascending, and columns of a matching of largest sum, as `assign` finds it."""
+    solved = assign(A)
+    return solved.rows, solved.columns
 
 
 def upper_bound(A: Floats) -> float:
@@ -98,12 +107,25 @@ def upper_bound(A: Floats) -> float:
 
 
 def checked(A: ArrayLike) -> Floats:
-    """A as a finite float64 matrix, or InvalidInput."""
-    matrix = np.asarray(A, dtype=np.float64)
-    if matrix.ndim != 2:
-        raise InvalidInput(f"the affinity has shape {matrix.shape}; give a matrix of shape (n, m)", field="affinity")
-    if not np.isfinite(matrix).all():
+    """A as a float64 matrix of finite numbers of at most 1e300, so that no sum overflows; or InvalidInput."""
+    try:
+        given = np.asarray(A)
+    except ValueError as error:
+        raise InvalidInput(f"the affinity is no matrix: {error}; give equal rows", field="affinity") from error
+    if given.ndim != 2:
+        raise InvalidInput(f"the affinity has shape {given.shape}; give a matrix of shape (n, m)", field="affinity")
+    if given.dtype.kind not in "fiub":
+        raise InvalidInput(f"the affinity holds {given.dtype}; give real numbers, such as float64", field="affinity")
+    with np.errstate(over="ignore", invalid="ignore"):
+        matrix = given.astype(np.float64, copy=False)
+        largest = float(np.abs(matrix).max(initial=0.0))
+    if not math.isfinite(largest):
         raise InvalidInput("the affinity holds NaN or infinity; every number must be finite", field="affinity")
+    if largest > _LARGEST:
+        raise InvalidInput(
+            f"the affinity holds numbers up to {largest:g}, whose sums may overflow; scale it to at most {_LARGEST:g}",
+            field="affinity",
+        )
     return matrix
 
 
@@ -122,30 +144,6 @@ def _rounded_once(parts: list[Floats]) -> Floats:
     stacked = np.stack(parts, axis=-1)
     sums = [math.fsum(terms) for terms in stacked.reshape(-1, len(parts)).tolist()]
     return np.array(sums, dtype=np.float64).reshape(stacked.shape[:-1])
-
-
-def _column_prices(A: Floats, columns: Indices) -> Floats:
-    """Least non-negative prices of the columns under which every row likes its own column best (n <= m).
-
-    v_j = longest path to column j, where an edge from the column of row i to column j has length A_ij - A_i,p(i): what
-    row i would gain by moving. An optimal matching has no cycle of positive length, nor, when n < m, a path of positive
-    length to an unmatched column; so Bellman-Ford ends within n rounds and unmatched columns stay at 0.
-    """
-    n, m = A.shape
-    v = np.zeros(m)
-    if n == 0:
-        return v
-    gain = A - A[np.arange(n), columns][:, None]
-    for _ in range(n):
-        longer = np.maximum(v, (gain + v[columns][:, None]).max(axis=0))
-        if np.array_equal(longer, v):
-            break
-        v = longer
-    unmatched = np.ones(m, dtype=bool)
-    unmatched[columns] = False
-    # Rounding can leave a hair above 0 where the exact length is 0; the row prices absorb it.
-    v[unmatched] = 0.0
-    return v
 
 
 def _mirrored(a: Assignment) -> Assignment:

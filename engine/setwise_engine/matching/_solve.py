@@ -1,0 +1,52 @@
+"""The assignment problem as search and analysis solve it, on the path that is in use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from numpy.typing import ArrayLike
+
+from setwise_engine.errors import InvalidInput
+from setwise_engine.matching import reference
+from setwise_engine.matching._types import Assignment, Floats
+
+__all__ = ["assign", "assign_batch"]
+
+
+def assign(affinity: ArrayLike) -> Assignment:
+    """The one-to-one matching of largest sum, with the prices that prove it.
+
+    affinity: (n, m) real numbers in any layout, finite, at most 1e300; n or m may be 0. `setwise_engine.matching.
+    reference.assign` defines the result: value is the exact optimum, rounded once. Which of several optimal matchings
+    and of their many prices are returned is left open. Raises InvalidInput for anything else.
+    """
+    return reference.assign(affinity)
+
+
+def assign_batch(affinities: ArrayLike | Sequence[ArrayLike], *, threads: int = 1) -> list[Assignment]:
+    """`assign` of many matrices, in their order.
+
+    affinities: (b, n, m), or matrices of any shapes, each as `assign` takes it. threads: at least 1; results do not
+    depend on it. Raises InvalidInput, which names the matrix, and then nothing is returned.
+    """
+    if threads < 1:
+        raise InvalidInput(f"threads is {threads}; give at least 1", field="threads")
+    matrices = [_checked(matrix, position) for position, matrix in enumerate(_listed(affinities))]
+    return [reference.assign(matrix) for matrix in matrices]
+
+
+def _listed(affinities: ArrayLike | Sequence[ArrayLike]) -> list[ArrayLike]:
+    try:
+        return list(affinities)  # type: ignore[arg-type]
+    except TypeError as error:
+        raise InvalidInput(
+            f"affinities is {type(affinities).__name__}; give a sequence of matrices or an array (b, n, m)",
+            field="affinities",
+        ) from error
+
+
+def _checked(matrix: ArrayLike, position: int) -> Floats:
+    try:
+        return reference.checked(matrix)
+    except InvalidInput as error:
+        raise InvalidInput(f"matrix {position}: {error}", field="affinities") from error
