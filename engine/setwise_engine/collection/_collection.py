@@ -27,6 +27,7 @@ from setwise_engine.collection._metadata import MetadataValue, read_metadata
 from setwise_engine.collection._place import absolute, check_local, existing_folder, is_writable
 from setwise_engine.collection._recall import Recall, Scan
 from setwise_engine.collection._schema import CATALOG_FILE, FORMAT_VERSION, sqlite_errors
+from setwise_engine.collection._segments import Segments
 from setwise_engine.collection._snapshot import Snapshot
 from setwise_engine.collection._types import (
     CollectionInfo,
@@ -38,7 +39,7 @@ from setwise_engine.collection._types import (
     VerifyReport,
 )
 from setwise_engine.collection._verify import verify_folder
-from setwise_engine.collection._view import Segments, read_view
+from setwise_engine.collection._view import read_view
 from setwise_engine.collection._writer import SEGMENTS_FOLDER, Writer
 from setwise_engine.encoder import Encoder
 from setwise_engine.errors import CollectionError, CorruptError, ReadOnlyError

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from setwise_engine.collection._index import Index
+from setwise_engine.collection._segments import Segments
 from setwise_engine.collection._types import Candidate
-from setwise_engine.collection._view import ROW_BITS, Segments, View
+from setwise_engine.collection._view import ROW_BITS, View
 
 __all__ = ["Recall", "Scan"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from setwise_engine.collection._layout import Tensor, checked_names, parse, shapes
-from setwise_engine.collection._mapping import map_file, read_ahead
+from setwise_engine.collection._mapping import map_file
 from setwise_engine.collection._segment_writer import ABSENT, crc32c
 from setwise_engine.collection._types import SegmentEntry
 from setwise_engine.errors import CollectionError, CorruptError
 from setwise_engine.feature_set import Grid, ImageSize
+from setwise_engine.matching import Block
 
 __all__ = ["Segment", "check_size"]
 
@@ -41,26 +42,39 @@ class Segment:
             if (place.dtype, place.shape) != (wanted[name].dtype, wanted[name].shape):
                 raise CorruptError(f"tensor {name!r} of segment {entry.file} is not what the catalog says; restore it")
         self._arrays = {name: _view(data, place) for name, place in places.items()}
+        self.offsets: NDArray[np.int64] = self._arrays["offsets"]
         self._tokens: NDArray[np.float16] = self._arrays["tokens"]
         for name in checked_names():
             if name != "coarse":
                 self._check(name)
+        if self.offsets[0] != 0 or self.offsets[-1] != entry.tokens or (np.diff(self.offsets) < 0).any():
+            raise CorruptError(f"offsets of segment {entry.file} do not rise to its tokens; restore it from a backup")
+        self.block = Block(self._tokens, self.offsets, self._arrays["squares"])
+
+    def parts(self) -> Iterator[NDArray[Any]]:
+        """The arrays that rows are read from: tokens."""
+        yield self._tokens
 
     def tokens(self, row: int, id: str | Callable[[], str] = "") -> NDArray[np.float16]:
         """The row's tokens (n, d), read-only, checked.
 
         Raises CorruptError naming the file and the image `id` (or what it returns) when their CRC32C differs.
         """
-        view = self._unchecked(row)
+        view = self.unchecked(row)
         if crc32c(view) != self._arrays["crcs"][row]:
             name = id if isinstance(id, str) else id()
             message = f"tokens of image {name!r}, row {row} of segment {self.file}, are damaged"
             raise CorruptError(f"{message}; restore the file from a backup")
         return view
 
-    def prefetch(self, row: int) -> None:
-        """Asks the kernel to read the row's tokens ahead; returns at once."""
-        read_ahead(self._unchecked(row))
+    def check(self, row: int, id: str | Callable[[], str] = "", *, gate: bool) -> None:
+        """Raises CorruptError, as `tokens` does, when the row's tokens (or gate, where there is one) are damaged."""
+        self.tokens(row, id)
+
+    def unchecked(self, row: int) -> NDArray[np.float16]:
+        """The row's tokens (n, d), read-only, for a caller who has them checked, or does not look at the numbers."""
+        first, last = self.offsets[row : row + 2]
+        return self._tokens[first:last]
 
     def square(self, row: int) -> float:
         """Squared Frobenius norm of the row's tokens, as `setwise_engine.matching.square` gives it."""
@@ -78,7 +92,7 @@ class Segment:
 
     def token_count(self, row: int) -> int:
         """Number of the row's tokens."""
-        return len(self._unchecked(row))
+        return len(self.unchecked(row))
 
     def thumbnail(self, row: int) -> bytes:
         """JPEG bytes of the row's thumbnail; empty when it has none."""
@@ -92,10 +106,6 @@ class Segment:
             self._coarse_checked = True
         vectors: NDArray[np.float32] = self._arrays["coarse"]
         return vectors
-
-    def _unchecked(self, row: int) -> NDArray[np.float16]:
-        first, last = self._arrays["offsets"][row : row + 2]
-        return self._tokens[first:last]
 
     def _check(self, name: str) -> None:
         if f"{crc32c(self._arrays[name]):08x}" != self._metadata.get(f"crc32c.{name}"):

@@ -11,15 +11,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from setwise_engine.collection._blocks import SegmentBlocks
 from setwise_engine.collection._metadata import MetadataValue, read_metadata
 from setwise_engine.collection._recall import Recall
 from setwise_engine.collection._schema import sqlite_errors
+from setwise_engine.collection._segments import Segments
 from setwise_engine.collection._types import Candidate, Settings, StoredImage
-from setwise_engine.collection._view import ROW_BITS, Segments, View
+from setwise_engine.collection._view import ROW_BITS, View
 from setwise_engine.errors import CollectionError, Incompatible, NotFound
 from setwise_engine.feature_set import FeatureSet, Grid, ImageSize, Stage
 
 __all__ = ["Snapshot"]
+
+Keys = Sequence[int] | NDArray[np.int64]
 
 _CHUNK = 900  # parameters of one statement; SQLite's oldest limit is 999
 _IMAGE = "key, id, tokens, width, height, grid_rows, grid_columns, metadata"
@@ -69,19 +73,41 @@ class Snapshot:
             )
         return self._recall.best(vector, k)
 
-    def prefetch(self, keys: Sequence[int]) -> None:
-        """Asks the kernel to read the tokens of these images ahead; returns at once."""
-        for key in sorted(keys):
-            segment, row = self._segments.of(self.view, key)
-            segment.prefetch(row)
+    def live_keys(self) -> NDArray[np.int64]:
+        """Keys of all live images in the order in which they are stored: rising. (len(self),), read-only."""
+        return self.view.live
+
+    def blocks(self) -> SegmentBlocks:
+        """The segments as the matching takes them, by number; views into the mapped files, dead rows included.
+
+        Nothing of it is checked: call `check_rows` for the rows whose numbers are used. Raises what mapping a segment
+        raises, at its first use.
+        """
+        return self._segments.blocks(self.view)
+
+    def prefetch(self, keys: Keys, *, gate: bool = False) -> None:
+        """Asks the kernel to read the tokens of these images ahead, or their gates; returns at once.
+
+        Where no gate is stored, its tokens are asked for instead. Raises NotFound for a key of no row.
+        """
+        self._segments.read_ahead(self.view, np.asarray(keys, np.int64), gate=gate)
+
+    def check_rows(self, keys: Keys, *, gate: bool) -> None:
+        """Compares the tokens (or with `gate` the int8 gates) of these images with their checksums.
+
+        Each row once for as long as the collection is open. Where no gate is stored, the tokens are checked instead.
+        Raises CorruptError naming image and file, and NotFound for a key of no row.
+        """
+        self._segments.check_rows(self.view, np.asarray(keys, np.int64), self._id, gate=gate)
 
     def tokens(self, key: int) -> NDArray[np.float16]:
-        """Tokens (n, d): a read-only view into the mapped file, its checksum verified.
+        """Tokens (n, d): a read-only view into the mapped file, checked as by `check_rows`.
 
         Raises CorruptError naming image and file when the bytes are not those that were written.
         """
+        self.check_rows([key], gate=False)
         segment, row = self._segments.of(self.view, key)
-        return segment.tokens(row, lambda: self._id(key))
+        return segment.unchecked(row)
 
     def square(self, key: int) -> float:
         """Squared Frobenius norm of the tokens, to the bit what `setwise_engine.matching.square` gives."""
@@ -112,7 +138,7 @@ class Snapshot:
 
     def all_coarse(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Keys of all images, rising, and their coarse vectors (images, c)."""
-        keys = np.array([row[0] for row in self._query("SELECT key FROM images ORDER BY key", ())], np.int64)
+        keys = self.view.live
         vectors = np.empty((len(keys), self._segments.coarse_dims), np.float32)
         first = 0
         for entry in self.view.entries.values():

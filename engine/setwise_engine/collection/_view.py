@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import sqlite3
-import threading
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from setwise_engine.collection._catalog import read_number
-from setwise_engine.collection._segment import Segment, check_size
 from setwise_engine.collection._types import SegmentEntry
 from setwise_engine.errors import NotFound
 
-__all__ = ["ROW_BITS", "Segments", "View", "entries", "key_of", "read_view", "split"]
+__all__ = ["ROW_BITS", "View", "entries", "key_of", "read_view", "split"]
 
 ROW_BITS = 32
 
@@ -39,10 +37,39 @@ class View:
     images: int
     dead: NDArray[np.int64]
 
+    @functools.cached_property
+    def live(self) -> NDArray[np.int64]:
+        """Keys of all live rows, rising: the order in which they are stored. Read-only."""
+        parts = [(entry.id << ROW_BITS) + np.arange(entry.rows, dtype=np.int64) for entry in self.entries.values()]
+        keys = np.concatenate([np.zeros(0, np.int64), *parts])
+        live = np.ones(len(keys), np.bool_)
+        live[np.searchsorted(keys, self.dead)] = False
+        keys = keys[live]
+        keys.flags.writeable = False
+        return keys
+
+    @functools.cached_property
+    def rows(self) -> NDArray[np.int64]:
+        """Number of rows by segment number; 0 where there is no such segment."""
+        rows = np.zeros(max(self.entries, default=0) + 1, np.int64)
+        for entry in self.entries.values():
+            rows[entry.id] = entry.rows
+        return rows
+
+    def split(self, keys: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Segments and rows of keys. Raises NotFound when this version has no such row."""
+        numbers, rows = keys >> ROW_BITS, keys & ((1 << ROW_BITS) - 1)
+        known = (numbers >= 0) & (numbers < len(self.rows))
+        wrong = ~known | (rows >= self.rows[np.where(known, numbers, 0)])
+        if wrong.any():
+            raise NotFound(f"version {self.version} has no image with key {keys[wrong][0]}")
+        return numbers, rows
+
     def is_live(self, keys: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which keys are rows of this version that were not replaced or deleted."""
-        rows = np.array([self._rows(int(segment)) for segment in keys >> ROW_BITS], np.int64)
-        known = (keys & ((1 << ROW_BITS) - 1)) < rows
+        numbers = keys >> ROW_BITS
+        known = (numbers >= 0) & (numbers < len(self.rows))
+        known &= (keys & ((1 << ROW_BITS) - 1)) < self.rows[np.where(known, numbers, 0)]
         return known & ~self.is_dead(keys)
 
     def is_dead(self, keys: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -51,52 +78,6 @@ class View:
             return np.zeros(keys.shape, np.bool_)
         dead: NDArray[np.bool_] = self.dead[np.searchsorted(self.dead[:-1], keys)] == keys
         return dead
-
-    def _rows(self, segment: int) -> int:
-        entry = self.entries.get(segment)
-        return entry.rows if entry else 0
-
-
-class Segments:
-    """The mapped segments of a collection, each mapped once and shared by all threads."""
-
-    def __init__(self, folder: Path, *, collection: str, dims: int, coarse: int) -> None:
-        self.folder = folder
-        self.coarse_dims = coarse
-        self._collection = collection
-        self._dims = dims
-        self._mapped: dict[int, Segment] = {}
-        self._lock = threading.Lock()
-
-    def get(self, entry: SegmentEntry) -> Segment:
-        """The segment, mapped at its first use. Raises CorruptError when it is not what the catalog says."""
-        segment = self._mapped.get(entry.id)
-        if segment is None:
-            with self._lock:
-                segment = self._mapped.get(entry.id) or Segment(
-                    self.folder, entry, collection=self._collection, dims=self._dims, coarse=self.coarse_dims
-                )
-                self._mapped[entry.id] = segment
-        return segment
-
-    def of(self, view: View, key: int) -> tuple[Segment, int]:
-        """Segment and row of a key. Raises NotFound when the version has no such row."""
-        number, row = split(key)
-        entry = view.entries.get(number)
-        if entry is None or row >= entry.rows:
-            raise NotFound(f"version {view.version} has no image with key {key}")
-        return self.get(entry), row
-
-    def check_sizes(self, view: View, known: View | None) -> None:
-        """Raises CorruptError when a file that the known view had not is missing or of another size."""
-        for entry in view.entries.values():
-            if known is None or known.entries.get(entry.id) != entry:
-                check_size(self.folder, entry)
-
-    def clear(self) -> None:
-        """Forgets all mappings; the views that are in use keep theirs."""
-        with self._lock:
-            self._mapped.clear()
 
 
 def entries(connection: sqlite3.Connection) -> dict[int, SegmentEntry]:
