@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import sqlite3
 import threading
@@ -11,11 +12,12 @@ from pathlib import Path
 from urllib.parse import quote
 
 from setwise_engine.collection._durable import Disk
+from setwise_engine.collection._layout import GATE_VERSION
 from setwise_engine.collection._schema import CATALOG_FILE, check_identity, create_tables, sqlite_errors
 from setwise_engine.collection._types import Settings
 from setwise_engine.errors import CollectionError, CorruptError, FormatError
 
-__all__ = ["Catalog", "create_catalog", "read_number", "read_settings", "read_text"]
+__all__ = ["Catalog", "create_catalog", "read_number", "read_settings", "read_text", "settings_meta"]
 
 _SQLITE_MAGIC = b"SQLite format 3\0"
 _POOL_SIZE = 16
@@ -140,6 +142,16 @@ class Catalog:
         return 0
 
 
+def settings_meta(settings: Settings) -> dict[str, str | int]:
+    """The entries of the catalog's `meta` table that hold the settings.
+
+    The gate came after the first release of the format: it stands apart, where readers of that release pass over it.
+    """
+    plain = dataclasses.asdict(settings)
+    gate = GATE_VERSION if plain.pop("gate") else 0
+    return {"settings": json.dumps(plain, ensure_ascii=False), "gate": gate}
+
+
 def read_number(connection: sqlite3.Connection, name: str) -> int:
     """A whole number from the catalog's `meta` table. Raises CorruptError when it is not there."""
     value = _read_meta(connection, name)
@@ -159,7 +171,8 @@ def read_text(connection: sqlite3.Connection, name: str) -> str:
 def read_settings(connection: sqlite3.Connection) -> Settings:
     """What the collection was made with. Raises CorruptError when it cannot be read."""
     try:
-        return Settings(**json.loads(read_text(connection, "settings")))
+        settings = json.loads(read_text(connection, "settings"))
+        return Settings(**settings, gate=bool(_read_meta(connection, "gate")))
     except (ValueError, TypeError) as error:
         raise CorruptError(f"the catalog's settings are damaged ({error}); restore it from a backup") from error
 

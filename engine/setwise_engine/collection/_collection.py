@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sqlite3
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from setwise_engine.coarse import Coarse
-from setwise_engine.collection._catalog import Catalog, create_catalog, read_settings, read_text
+from setwise_engine.collection._catalog import Catalog, create_catalog, read_settings, read_text, settings_meta
 from setwise_engine.collection._current_index import CurrentIndex
 from setwise_engine.collection._durable import Disk
 from setwise_engine.collection._encoder_file import ENCODER_FILE, check_settings, load_encoder
@@ -101,9 +99,9 @@ class Collection:
             meta: dict[str, str | int] = {
                 "uuid": str(uuid.uuid4()),
                 "created": datetime.now(UTC).isoformat(timespec="seconds"),
-                "settings": json.dumps(asdict(settings), ensure_ascii=False),
                 "version": 0,
             }
+            meta |= settings_meta(settings)
             create_catalog(folder, meta, disk)
             disk.fsync_folder(folder.parent)
         return cls.open(folder, disk=disk)
@@ -225,15 +223,16 @@ class Collection:
             segments=len(recall.view.entries),
             indexed=recall.covered(),
             index=index_info(recall),
-            bytes=bytes_by_kind(self.path, recall, dims=self.settings.dims, coarse=self._coarse.dims),
+            bytes=bytes_by_kind(self.path, recall, self.settings, coarse=self._coarse.dims),
         )
 
-    def verify(self, progress: Callable[[int, int], None] | None = None) -> VerifyReport:
+    def verify(self, progress: Callable[[int, int], None] | None = None, *, recompute: bool = False) -> VerifyReport:
         """Reads every byte and compares it with what was written; changes nothing.
 
-        progress: called with the bytes done and the bytes in all.
+        progress: called with the bytes done and the bytes in all. recompute: also holds the int8 gates against the
+        tokens that they stand for, which takes about as long again as making them did.
         """
-        return verify_folder(self.path, progress)
+        return verify_folder(self.path, progress, recompute=recompute)
 
     def close(self) -> None:
         """Gives back connections and mappings. Arrays that were handed out stay valid."""

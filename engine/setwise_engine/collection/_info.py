@@ -5,9 +5,10 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+from setwise_engine.collection._layout import gate_shapes
 from setwise_engine.collection._recall import Recall
 from setwise_engine.collection._schema import CATALOG_FILE
-from setwise_engine.collection._types import IndexInfo
+from setwise_engine.collection._types import IndexInfo, SegmentEntry, Settings
 
 __all__ = ["bytes_by_kind", "count_tokens", "index_info"]
 
@@ -25,21 +26,27 @@ def count_tokens(connection: sqlite3.Connection) -> int:
     return int(connection.execute("SELECT coalesce(sum(tokens), 0) FROM images").fetchone()[0])
 
 
-def bytes_by_kind(folder: Path, recall: Recall, *, dims: int, coarse: int) -> dict[str, int]:
+def bytes_by_kind(folder: Path, recall: Recall, settings: Settings, *, coarse: int) -> dict[str, int]:
     """Bytes on disk: what the segments are made of, dead rows included, and the other files."""
     entries = recall.view.entries.values()
-    tokens = sum(entry.tokens for entry in entries) * dims * 2
+    tokens = sum(entry.tokens for entry in entries) * settings.dims * 2
+    gates = sum(_gate_bytes(entry, settings.dims) for entry in entries) if settings.gate else 0
     vectors = sum(entry.rows for entry in entries) * coarse * 4
     thumbnails = sum(entry.thumbnail_bytes for entry in entries)
     return {
         "tokens": tokens,
+        "gate": gates,
         "coarse": vectors,
         "thumbnails": thumbnails,
-        "other": sum(entry.bytes for entry in entries) - tokens - vectors - thumbnails,
+        "other": sum(entry.bytes for entry in entries) - tokens - gates - vectors - thumbnails,
         "catalog": sum(_size(folder / f"{CATALOG_FILE}{suffix}") for suffix in ("", "-wal")),
         "encoder": _size(folder / "encoder.safetensors"),
         "index": recall.index.sidecar.bytes if recall.index else 0,
     }
+
+
+def _gate_bytes(entry: SegmentEntry, dims: int) -> int:
+    return sum(tensor.bytes for tensor in gate_shapes(entry.rows, entry.tokens, dims).values())
 
 
 def _size(path: Path) -> int:

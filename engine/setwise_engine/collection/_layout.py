@@ -15,17 +15,31 @@ import numpy as np
 
 from setwise_engine.errors import CorruptError, FormatError
 
-__all__ = ["ALIGNMENT", "PAGE", "SEGMENT_VERSION", "Tensor", "checked_names", "layout", "parse", "shapes"]
+__all__ = [
+    "ALIGNMENT",
+    "GATE_VERSION",
+    "PAGE",
+    "SEGMENT_VERSION",
+    "Tensor",
+    "checked_names",
+    "gate_shapes",
+    "has_gate",
+    "layout",
+    "parse",
+    "shapes",
+]
 
 PAGE = 4096
 ALIGNMENT = 64
 SEGMENT_VERSION = 1
+GATE_VERSION = 1
 _DTYPES: dict[str, np.dtype[Any]] = {
     name: np.dtype(code)
     for name, code in {
         "F16": "<f2",
         "F32": "<f4",
         "F64": "<f8",
+        "I8": "i1",
         "I32": "<i4",
         "I64": "<i8",
         "U32": "<u4",
@@ -53,7 +67,22 @@ class Tensor:
         return _DTYPES[self.dtype]
 
 
-def shapes(rows: int, tokens: int, dims: int, coarse: int, thumbnail_bytes: int) -> dict[str, Tensor]:
+def gate_shapes(rows: int, tokens: int, dims: int) -> dict[str, Tensor]:
+    """The arrays of the int8 gate, in the order in which they lie in the file."""
+    return {
+        "gate_crcs": Tensor("U32", (rows,)),
+        "gate_means": Tensor("F32", (rows, dims)),
+        "gate_scales": Tensor("F32", (tokens,)),
+        "gate_errors": Tensor("F32", (tokens,)),
+        "gate_norms": Tensor("F32", (tokens,)),
+        "gate_sums": Tensor("I32", (tokens,)),
+        "gate_codes": Tensor("I8", (tokens, dims)),
+    }
+
+
+def shapes(
+    rows: int, tokens: int, dims: int, coarse: int, thumbnail_bytes: int, *, gate: bool = False
+) -> dict[str, Tensor]:
     """The arrays of a segment, in the order in which they lie in the file."""
     return {
         "offsets": Tensor("I64", (rows + 1,)),
@@ -63,14 +92,24 @@ def shapes(rows: int, tokens: int, dims: int, coarse: int, thumbnail_bytes: int)
         "sizes": Tensor("I32", (rows, 2)),
         "thumbnail_offsets": Tensor("I64", (rows + 1,)),
         "coarse": Tensor("F32", (rows, coarse)),
+        **(gate_shapes(rows, tokens, dims) if gate else {}),
         "tokens": Tensor("F16", (tokens, dims)),
         "thumbnails": Tensor("U8", (thumbnail_bytes,)),
     }
 
 
-def checked_names() -> tuple[str, ...]:
-    """The arrays whose CRC32C stands in the header; tokens have one per row, thumbnails only the file's SHA-256."""
-    return ("offsets", "squares", "crcs", "grids", "sizes", "thumbnail_offsets", "coarse")
+def checked_names(*, gate: bool) -> tuple[str, ...]:
+    """The arrays whose CRC32C stands in the header.
+
+    Tokens and gate have one per row, thumbnails only the file's SHA-256.
+    """
+    names = ("offsets", "squares", "crcs", "grids", "sizes", "thumbnail_offsets", "coarse")
+    return (*names, "gate_crcs") if gate else names
+
+
+def has_gate(metadata: dict[str, str]) -> bool:
+    """Whether a segment has a gate that this release knows; one of another version is passed over."""
+    return metadata.get("gate") == str(GATE_VERSION)
 
 
 def layout(tensors: dict[str, Tensor], metadata: dict[str, str]) -> tuple[bytes, dict[str, Tensor]]:
@@ -105,7 +144,9 @@ def parse(header: bytes, size: int, name: str) -> tuple[dict[str, Tensor], dict[
         metadata: dict[str, str] = document.pop("__metadata__")
         version = int(metadata["version"])
         base = 8 + len(header)
-        known = shapes(0, 0, 0, 0, 0)  # a later release may add arrays; what it may not do is change these
+        known = shapes(
+            0, 0, 0, 0, 0, gate=has_gate(metadata)
+        )  # a later release may add arrays; what it may not do is change these
         tensors = {key: _tensor(document[key], base) for key in known} if version == SEGMENT_VERSION else {}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CorruptError(f"segment {name} has a damaged header ({error}); restore it from a backup") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,19 +10,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from setwise_engine.collection._layout import Tensor, checked_names, parse, shapes
+from setwise_engine.collection._layout import Tensor, checked_names, has_gate, parse, shapes
 from setwise_engine.collection._mapping import map_file
-from setwise_engine.collection._segment_writer import ABSENT, crc32c
+from setwise_engine.collection._segment_writer import ABSENT, crc32c, gate_parts
 from setwise_engine.collection._types import SegmentEntry
 from setwise_engine.errors import CollectionError, CorruptError
 from setwise_engine.feature_set import Grid, ImageSize
-from setwise_engine.matching import Block
+from setwise_engine.matching import Block, Gate
 
 __all__ = ["Segment", "check_size"]
 
 
 class Segment:
-    """One mapped segment. Views stay valid after the segment was dropped: each keeps the mapping alive."""
+    """One mapped segment. Views stay valid after the segment was dropped: each keeps the mapping alive.
+
+    offsets: (rows + 1,) int64. block: its arrays as the matching takes them, with the gate where one is stored.
+    """
 
     def __init__(self, folder: Path, entry: SegmentEntry, *, collection: str, dims: int, coarse: int) -> None:
         """Maps the file and checks it against what the catalog says of it.
@@ -37,23 +41,26 @@ class Segment:
         owner = (self._metadata.get("collection"), self._metadata.get("segment"))
         if owner != (collection, str(entry.id)):
             raise CorruptError(f"segment {entry.file} belongs to another collection or place; restore it from a backup")
-        wanted = shapes(entry.rows, entry.tokens, dims, coarse, entry.thumbnail_bytes)
+        gate = has_gate(self._metadata)
+        wanted = shapes(entry.rows, entry.tokens, dims, coarse, entry.thumbnail_bytes, gate=gate)
         for name, place in places.items():
             if (place.dtype, place.shape) != (wanted[name].dtype, wanted[name].shape):
                 raise CorruptError(f"tensor {name!r} of segment {entry.file} is not what the catalog says; restore it")
         self._arrays = {name: _view(data, place) for name, place in places.items()}
         self.offsets: NDArray[np.int64] = self._arrays["offsets"]
         self._tokens: NDArray[np.float16] = self._arrays["tokens"]
-        for name in checked_names():
+        for name in checked_names(gate=gate):
             if name != "coarse":
                 self._check(name)
         if self.offsets[0] != 0 or self.offsets[-1] != entry.tokens or (np.diff(self.offsets) < 0).any():
             raise CorruptError(f"offsets of segment {entry.file} do not rise to its tokens; restore it from a backup")
-        self.block = Block(self._tokens, self.offsets, self._arrays["squares"])
+        self.block = Block(self._tokens, self.offsets, self._arrays["squares"], self._gate() if gate else None)
 
     def parts(self) -> Iterator[NDArray[Any]]:
-        """The arrays that rows are read from: tokens."""
+        """The arrays that rows are read from: the tokens, and the gate's where one is stored."""
         yield self._tokens
+        if self.block.gate:
+            yield from gate_parts(self.block.gate).values()
 
     def tokens(self, row: int, id: str | Callable[[], str] = "") -> NDArray[np.float16]:
         """The row's tokens (n, d), read-only, checked.
@@ -69,7 +76,28 @@ class Segment:
 
     def check(self, row: int, id: str | Callable[[], str] = "", *, gate: bool) -> None:
         """Raises CorruptError, as `tokens` does, when the row's tokens (or gate, where there is one) are damaged."""
-        self.tokens(row, id)
+        stored = self.gate(row) if gate else None
+        if stored is None:
+            self.tokens(row, id)
+        elif crc32c(*gate_parts(stored).values()) != self._arrays["gate_crcs"][row]:
+            name = id if isinstance(id, str) else id()
+            message = f"the int8 gate of image {name!r}, row {row} of segment {self.file}, is damaged"
+            raise CorruptError(f"{message}; restore the file from a backup")
+
+    def gate(self, row: int) -> Gate | None:
+        """The row's gate, not checked, views into the file; None where none is stored."""
+        whole = self.block.gate
+        if whole is None:
+            return None
+        span = slice(*self.offsets[row : row + 2].tolist())
+        return Gate(
+            codes=whole.codes[span],
+            scales=whole.scales[span],
+            errors=whole.errors[span],
+            norms=whole.norms[span],
+            sums=whole.sums[span],
+            means=whole.means[row : row + 1],
+        )
 
     def unchecked(self, row: int) -> NDArray[np.float16]:
         """The row's tokens (n, d), read-only, for a caller who has them checked, or does not look at the numbers."""
@@ -106,6 +134,9 @@ class Segment:
             self._coarse_checked = True
         vectors: NDArray[np.float32] = self._arrays["coarse"]
         return vectors
+
+    def _gate(self) -> Gate:
+        return Gate(*(self._arrays[f"gate_{part.name}"] for part in dataclasses.fields(Gate)))
 
     def _check(self, name: str) -> None:
         if f"{crc32c(self._arrays[name]):08x}" != self._metadata.get(f"crc32c.{name}"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,12 +15,13 @@ from numpy.typing import NDArray
 
 from setwise_engine.coarse import Coarse
 from setwise_engine.collection._durable import Bytes, Disk
-from setwise_engine.collection._layout import SEGMENT_VERSION, Tensor, checked_names, layout, shapes
+from setwise_engine.collection._layout import GATE_VERSION, SEGMENT_VERSION, Tensor, checked_names, layout, shapes
 from setwise_engine.collection._types import ImageRecord
 from setwise_engine.errors import FeatureError
-from setwise_engine.matching import square
+from setwise_engine.matching import Gate, square
+from setwise_engine.matching import gate as gate_of
 
-__all__ = ["ABSENT", "WrittenSegment", "crc32c", "encoded_tokens", "write_segment"]
+__all__ = ["ABSENT", "WrittenSegment", "crc32c", "encoded_tokens", "gate_parts", "write_segment"]
 
 ABSENT = -1
 """Stands in `grids` and `sizes` where a record has none."""
@@ -37,9 +39,18 @@ class WrittenSegment:
     sha256: str
 
 
-def crc32c(array: NDArray[Any]) -> int:
-    """CRC32C (Castagnoli) of a C-contiguous array's bytes."""
-    return int(google_crc32c.value(array.view(np.uint8).reshape(-1))) if array.size else 0
+def crc32c(*arrays: NDArray[Any]) -> int:
+    """CRC32C (Castagnoli) of the bytes of C-contiguous arrays, one after the other."""
+    checksum = 0
+    for array in arrays:
+        if array.size:
+            checksum = int(google_crc32c.extend(checksum, array.reshape(-1).view(np.uint8)))
+    return checksum
+
+
+def gate_parts(gate: Gate) -> dict[str, NDArray[Any]]:
+    """The gate's arrays by their names in a segment, in the order in which a row's checksum goes over them."""
+    return {f"gate_{part.name}": getattr(gate, part.name) for part in dataclasses.fields(gate)}
 
 
 def encoded_tokens(record: ImageRecord) -> NDArray[np.float16]:
@@ -55,22 +66,26 @@ def encoded_tokens(record: ImageRecord) -> NDArray[np.float16]:
 
 
 def write_segment(
-    path: Path, records: Sequence[ImageRecord], coarse: Coarse, metadata: dict[str, str], disk: Disk
+    path: Path, records: Sequence[ImageRecord], coarse: Coarse, metadata: dict[str, str], disk: Disk, *, gate: bool
 ) -> WrittenSegment:
-    """Writes a segment durably; `metadata` (collection, segment) goes into its header beside format and checksums."""
+    """Writes a segment durably; `metadata` (collection, segment) goes into its header beside format and checksums.
+
+    gate: whether the int8 gate of the tokens is stored.
+    """
     tokens = [encoded_tokens(record) for record in records]
-    arrays = _arrays(records, tokens, coarse)
+    arrays = _arrays(records, tokens, coarse) | (_gate_arrays(tokens) if gate else {})
     tensors = shapes(
         len(records),
         int(arrays["offsets"][-1]),
         tokens[0].shape[1],
         coarse.dims,
         int(arrays["thumbnail_offsets"][-1]),
+        gate=gate,
     )
-    checksums = {f"crc32c.{name}": f"{crc32c(arrays[name]):08x}" for name in checked_names()}
-    header, places = layout(
-        tensors, {"format": "setwise-segment", "version": str(SEGMENT_VERSION)} | metadata | checksums
-    )
+    described = {"format": "setwise-segment", "version": str(SEGMENT_VERSION)} | metadata
+    described |= {"gate": str(GATE_VERSION)} if gate else {}
+    checksums = {f"crc32c.{name}": f"{crc32c(arrays[name]):08x}" for name in checked_names(gate=gate)}
+    header, places = layout(tensors, described | checksums)
     content: dict[str, Sequence[Bytes]] = {name: [array] for name, array in arrays.items()}
     content |= {"tokens": tokens, "thumbnails": [record.thumbnail for record in records]}
 
@@ -94,6 +109,12 @@ def _arrays(
         "thumbnail_offsets": _running_sum([len(record.thumbnail) for record in records]),
         "coarse": np.ascontiguousarray(coarse.pool_many(tokens), "<f4"),
     }
+
+
+def _gate_arrays(tokens: Sequence[NDArray[np.float16]]) -> dict[str, NDArray[Any]]:
+    gates = [gate_parts(gate_of(rows, np.array([0, len(rows)], np.int64))) for rows in tokens]
+    crcs = np.array([crc32c(*parts.values()) for parts in gates], "<u4")
+    return {"gate_crcs": crcs} | {name: np.concatenate([parts[name] for parts in gates]) for name in gates[0]}
 
 
 def _running_sum(lengths: Sequence[int]) -> NDArray[np.int64]:

@@ -31,6 +31,8 @@ class Settings:
     model, image_size, model_fingerprint: the network; "" and 0 for ready-made feature sets.
     dims: numbers in an encoded token. encoder_fingerprint: of the one encoder that all sets passed through.
     coarse: kind of the coarse vectors, see `setwise_engine.coarse`. thumbnails: whether the indexer makes them.
+    gate: whether segments get an int8 gate (`setwise_engine.matching.gate`), half as large as the tokens: what makes
+    searches fast. Answers are the same without it.
     """
 
     model: str
@@ -40,6 +42,7 @@ class Settings:
     encoder_fingerprint: str
     coarse: str = DEFAULT_COARSE
     thumbnails: bool = True
+    gate: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +125,7 @@ class CollectionInfo:
     """What a collection holds.
 
     images: live ones; dead_rows: replaced or deleted, still on disk. indexed: live images that the FAISS index covers.
-    bytes: on disk by kind (tokens, coarse, thumbnails, other, catalog, encoder, index). created: ISO 8601, UTC.
+    bytes: on disk by kind (tokens, gate, coarse, thumbnails, other, catalog, encoder, index). created: ISO 8601, UTC.
     """
 
     name: str

@@ -20,6 +20,7 @@ from setwise_engine.collection._types import SegmentEntry, VerifyReport
 from setwise_engine.collection._view import ROW_BITS, read_view
 from setwise_engine.collection._writer import SEGMENTS_FOLDER
 from setwise_engine.errors import CollectionError, CorruptError
+from setwise_engine.matching import gate_holds
 
 __all__ = ["verify_folder"]
 
@@ -28,14 +29,15 @@ _REMEDY = "run `setwise index` again to make a new one"
 Progress = Callable[[int, int], None]
 
 
-def verify_folder(path: str | Path, progress: Progress | None = None) -> VerifyReport:
+def verify_folder(path: str | Path, progress: Progress | None = None, *, recompute: bool = False) -> VerifyReport:
     """Verifies the collection in a folder, also one that is too damaged to be opened.
 
-    progress: called with the bytes done and the bytes in all. Raises NotFound and FormatError when there is no
+    progress: called with the bytes done and the bytes in all. recompute: besides comparing each int8 gate with its
+    checksum, hold it against the tokens. Raises NotFound and FormatError when there is no
     collection of a known version; everything else is a problem in the report.
     """
     folder = existing_folder(path)
-    run = _Run(folder, progress or (lambda done, total: None))
+    run = _Run(folder, progress or (lambda done, total: None), recompute=recompute)
     try:
         catalog = contextlib.closing(Catalog(folder, writable=is_writable(folder)))
         with catalog as opened, opened.reading() as connection, sqlite_errors(folder):
@@ -48,13 +50,14 @@ def verify_folder(path: str | Path, progress: Progress | None = None) -> VerifyR
 class _Run:
     """One verification: the problems so far and the bytes done."""
 
-    def __init__(self, folder: Path, progress: Progress) -> None:
+    def __init__(self, folder: Path, progress: Progress, *, recompute: bool) -> None:
         self.problems: list[str] = []
         self.images = 0
         self.done = 0
         self._total = 0
         self._folder = folder
         self._progress = progress
+        self._recompute = recompute
 
     def all(self, connection: sqlite3.Connection) -> None:
         """Catalog first, then what it refers to."""
@@ -112,12 +115,21 @@ class _Run:
                 continue
             try:
                 read_metadata(metadata, id)
-                segment.tokens(row, id)
+                self._check_row(segment, row, id)
             except CorruptError as error:
                 yield str(error)
             here = [*(segment.image_size(row) or (None, None)), *(segment.grid(row) or (None, None))]
             if (tokens, shape) != (segment.token_count(row), here):
                 yield f"image {id!r} has other numbers of tokens, grid or size in the catalog than in {entry.file}"
+
+    def _check_row(self, segment: Segment, row: int, id: str) -> None:
+        tokens, gate = segment.tokens(row, id), segment.gate(row)
+        if gate is None:
+            return
+        segment.check(row, id, gate=True)
+        if self._recompute and not gate_holds(gate, tokens):
+            message = f"the int8 gate of image {id!r}, row {row} of segment {segment.file}, does not fit its tokens"
+            raise CorruptError(f"{message}; searches may miss it: append the image again")
 
     def _advance(self, step: int) -> None:
         self.done += step

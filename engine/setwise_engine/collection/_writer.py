@@ -49,7 +49,7 @@ class Writer:
             # A name of its own each time: a reader may still have mapped what an unfinished commit left behind.
             path = self._folder / f"{number:08d}-{secrets.token_hex(4)}.safetensors"
             header = {"collection": self._uuid, "segment": str(number)}
-            written = write_segment(path, records, self._coarse, header, self.disk)
+            written = write_segment(path, records, self._coarse, header, self.disk, gate=self._settings.gate)
             insert_segment(connection, number, written)
             kill_rows(connection, [record.id for record in records], version)
             insert_images(connection, number, records, metadata)

@@ -3,7 +3,7 @@
 from setwise_engine.matching._affinity import affinity
 from setwise_engine.matching._blocks import Block, Blocks, Gate, block_of, key_of, split
 from setwise_engine.matching._boxes import token_boxes
-from setwise_engine.matching._gate import gate
+from setwise_engine.matching._gate import gate, gate_holds
 from setwise_engine.matching._describe import Describer
 from setwise_engine.matching._match import describe, half, match
 from setwise_engine.matching._paths import kernel_name
@@ -37,6 +37,7 @@ __all__ = [
     "containment",
     "describe",
     "gate",
+    "gate_holds",
     "half",
     "kernel_name",
     "key_of",

@@ -15,7 +15,7 @@ from setwise_engine.errors import FeatureError
 from setwise_engine.matching._blocks import Gate
 from setwise_engine.matching._types import Floats, Half
 
-__all__ = ["gate"]
+__all__ = ["gate", "gate_holds"]
 
 _LARGEST = 127
 # x - c is rounded to float64, by at most 2^-53 of itself; what sums of squares lose is far less than a float32 step.
@@ -55,6 +55,22 @@ def gate(tokens: Half, offsets: NDArray[np.int64]) -> Gate:
             if last > first:  # a set at a time stays in the processor's cache
                 _fill(made, row, slice(first, last), tokens[first:last].astype(np.float64))
     return made
+
+
+def gate_holds(made: Gate, tokens: Half) -> bool:
+    """Whether what a set's gate claims of its tokens (n, d) is true: that its errors, norms and sums are right.
+
+    A gate that holds rules nothing out that belongs into an answer, whoever made it. Tokens must be finite.
+    """
+    with np.errstate(all="ignore"):  # damaged numbers hold nothing: every comparison with NaN fails
+        x = tokens.astype(np.float64) - made.means
+        norms, rest = _norms(x), x - made.codes * made.scales.astype(np.float64)[:, None]
+    return bool(
+        (norms <= made.norms).all()
+        and (_norms(rest) + _ROUNDING * norms <= made.errors).all()
+        and (made.codes.sum(axis=1, dtype=np.int32) == made.sums).all()
+        and made.codes.min(initial=0) >= -_LARGEST
+    )
 
 
 def _fill(made: Gate, row: int, span: slice, x: Floats) -> None:
