@@ -3,16 +3,18 @@
 from setwise_engine.matching._affinity import affinity
 from setwise_engine.matching._blocks import Block, Blocks, Gate, block_of, key_of, split
 from setwise_engine.matching._boxes import token_boxes
-from setwise_engine.matching._gate import gate, gate_holds
 from setwise_engine.matching._describe import Describer
-from setwise_engine.matching._match import describe, half, match
+from setwise_engine.matching._gate import gate, gate_holds
+from setwise_engine.matching._match import match
 from setwise_engine.matching._paths import kernel_name
 from setwise_engine.matching._proof import verify
 from setwise_engine.matching._ranker import Ranked, Ranker, Ranking, Stages, no_check
 from setwise_engine.matching._scores import containment, score
-from setwise_engine.matching._solve import assign, assign_batch
+from setwise_engine.matching._sets import half
+from setwise_engine.matching._similarity import maxsim, similarity, similarity_matrix
+from setwise_engine.matching._solve import assign, assign_batch, optimal_pairs
 from setwise_engine.matching._types import Assignment, Floats, Half, Indices, Kernel, Match, Scores
-from setwise_engine.matching.reference import optimal_pairs, square, upper_bound
+from setwise_engine.matching.reference import square, upper_bound
 
 __all__ = [
     "Assignment",
@@ -35,16 +37,18 @@ __all__ = [
     "assign_batch",
     "block_of",
     "containment",
-    "describe",
     "gate",
     "gate_holds",
     "half",
     "kernel_name",
     "key_of",
     "match",
+    "maxsim",
     "no_check",
     "optimal_pairs",
     "score",
+    "similarity",
+    "similarity_matrix",
     "split",
     "square",
     "token_boxes",

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from setwise_engine.feature_set import FeatureSet
 from setwise_engine.matching import _scores
 from setwise_engine.matching._affinity import affinity
-from setwise_engine.matching._match import half
+from setwise_engine.matching._sets import half
 from setwise_engine.matching._types import Floats, Indices, Kernel, Match, Scores
 from setwise_engine.matching.reference import squares
 

@@ -8,9 +8,9 @@ from numpy.typing import ArrayLike
 
 from setwise_engine.errors import InvalidInput
 from setwise_engine.matching import reference
-from setwise_engine.matching._types import Assignment, Floats
+from setwise_engine.matching._types import Assignment, Floats, Indices
 
-__all__ = ["assign", "assign_batch"]
+__all__ = ["assign", "assign_batch", "optimal_pairs"]
 
 
 def assign(affinity: ArrayLike) -> Assignment:
@@ -33,6 +33,12 @@ def assign_batch(affinities: ArrayLike | Sequence[ArrayLike], *, threads: int = 
         raise InvalidInput(f"threads is {threads}; give at least 1", field="threads")
     matrices = [_checked(matrix, position) for position, matrix in enumerate(_listed(affinities))]
     return [reference.assign(matrix) for matrix in matrices]
+
+
+def optimal_pairs(affinity: ArrayLike) -> tuple[Indices, Indices]:
+    """Rows, ascending, and columns of the matching that `assign` finds."""
+    solved = assign(affinity)
+    return solved.rows, solved.columns
 
 
 def _listed(affinities: ArrayLike | Sequence[ArrayLike]) -> list[ArrayLike]:

@@ -18,9 +18,9 @@ from scipy.optimize import linear_sum_assignment
 
 from setwise_engine.errors import FeatureError, InvalidInput
 from setwise_engine.matching._integers import floats, integers, optimum
-from setwise_engine.matching._types import Assignment, Floats, Half, Indices
+from setwise_engine.matching._types import Assignment, Floats, Half
 
-__all__ = ["affinity", "assign", "checked", "optimal_pairs", "square", "squares", "upper_bound"]
+__all__ = ["affinity", "assign", "checked", "square", "squares", "upper_bound"]
 
 # A float16 number is an integer k times 2^-24 with |k| < 2^40. With k = 2^20 h + l, |h| <= 2^20 and |l| <= 2^19,
 # products of two such digits are integers of at most 2^40, and float64 adds up 2^12 of them exactly.
@@ -83,12 +83,6 @@ def assign(A: ArrayLike) -> Assignment:
     row_prices, column_prices = floats(u, unit), floats(v, unit)
     gap = math.fsum([*row_prices, *column_prices, *-matrix[rows, columns]])
     return Assignment(rows, columns, value, row_prices, column_prices, gap)
-
-
-def optimal_pairs(A: ArrayLike) -> tuple[Indices, Indices]:
-    """Rows, ascending, and columns of a matching of largest sum, as `assign` finds it."""
-    solved = assign(A)
-    return solved.rows, solved.columns
 
 
 def upper_bound(A: Floats) -> float:
