@@ -36,6 +36,7 @@ class Request:
     bf16: bool = False
     coarse: str | None = None
     thumbnails: bool | None = None
+    gate: bool | None = None
     workers: int | None = None
     batch_size: int | None = None
     commit_seconds: float = 10.0

@@ -59,6 +59,8 @@ def check_settings(request: Request, collection: Collection) -> None:
     _compare(collection, "--coarse", settings.coarse, request.coarse)
     if request.thumbnails is False:
         _compare(collection, "thumbnails", settings.thumbnails, False)
+    if request.gate is False:
+        _compare(collection, "gate", settings.gate, False)
     if request.encoder_from is not None:
         _compare(collection, "encoder", encoder.fingerprint, encoder_of(request.encoder_from).fingerprint)
 
@@ -112,6 +114,7 @@ def create_collection(
         encoder_fingerprint=encoder.fingerprint,
         coarse=request.coarse or DEFAULT_COARSE,
         thumbnails=request.thumbnails is not False and info is not None,
+        gate=request.gate is not False,
     )
     return Collection.create(request.into, settings, encoder)
 

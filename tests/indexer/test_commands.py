@@ -83,6 +83,29 @@ def test_info_tells_what_is_there(sets: Path, into: Path, capsys: pytest.Capture
     assert found["total_bytes"] == sum(found["bytes"].values())
 
 
+def test_a_collection_without_a_gate_says_so_and_stays_so(
+    sets: Path, into: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["index", str(sets), "--features", "--into", str(into)]
+    assert main([*command, "--no-gate"]) == 0
+    assert main([*command, "--no-gate"]) == 0
+    assert main(command) == 0
+    capsys.readouterr()
+    assert main(["info", str(into), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["settings"]["gate"], found["bytes"]["gate"]) == (False, 0)
+
+
+def test_a_gate_is_not_left_out_later(sets: Path, into: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["index", str(sets), "--features", "--into", str(into)]
+    assert main(command) == 0
+    assert main([*command, "--no-gate"]) == 1
+    assert "was made with gate True, this run asks for False" in capsys.readouterr().err
+    assert main(["info", str(into)]) == 0
+    rows = dict(line.split("  ", 1) for line in capsys.readouterr().out.splitlines() if not line.startswith(" "))
+    assert rows["int8 gate"].strip() == "yes"
+
+
 def test_info_of_what_is_no_collection(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["info", str(tmp_path / "nowhere")]) == 1
     assert main(["info", str(tmp_path)]) == 1
@@ -92,6 +115,8 @@ def test_info_of_what_is_no_collection(tmp_path: Path, capsys: pytest.CaptureFix
 def test_verify_finds_a_single_changed_byte(sets: Path, into: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["index", str(sets), "--features", "--into", str(into)])
     assert main(["verify", str(into)]) == 0
+    assert capsys.readouterr().out.endswith("checked: every byte is right\n")
+    assert main(["verify", str(into), "--recompute"]) == 0
     assert capsys.readouterr().out.endswith("checked: every byte is right\n")
     (segment,) = (into / "segments").glob("*.safetensors")
     data = bytearray(segment.read_bytes())

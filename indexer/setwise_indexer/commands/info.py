@@ -54,6 +54,7 @@ def _rows(info: CollectionInfo, *, plain: bool) -> list[tuple[str, str]]:
         ("encoder", encoder),
         ("coarse vectors", settings.coarse),
         ("thumbnails", "yes" if settings.thumbnails else "no"),
+        ("int8 gate", "yes" if settings.gate else "no"),
         ("index", index),
         ("segments", f"{info.segments:,}, {info.dead_rows:,} dead rows"),
         ("on disk", human_bytes(info.total_bytes)),

@@ -15,6 +15,7 @@ HELP = "check every byte of a collection"
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of `setwise verify`."""
     parser.add_argument("collection", type=Path, metavar="DIR", help="the collection's folder")
+    parser.add_argument("--recompute", action="store_true", help="also hold the int8 gates against the tokens (slower)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -29,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
             bar.total = total
             bar.update(done - bar.n)
 
-        report = verify_folder(args.collection, progress)
+        report = verify_folder(args.collection, progress, recompute=args.recompute)
     for problem in report.problems:
         print(problem)
     verdict = "every byte is right" if report.ok else f"problems found: {len(report.problems)}, see above"
