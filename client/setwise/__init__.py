@@ -25,6 +25,7 @@ from setwise._errors import (
     NotFoundError,
     NotRequestedError,
     PermissionDeniedError,
+    ProofError,
     ResourceExhaustedError,
     SetwiseError,
     UnauthenticatedError,
@@ -34,6 +35,7 @@ from setwise._errors import (
 from setwise._features import FeatureSet, Grid, Id, ImageSize, Stage
 from setwise._hits import Comparison, Hit, Hits
 from setwise._options import Kernel
+from setwise._proof import Proof
 from setwise._query import Query
 from setwise._transport import AsyncTransport, Transport
 from setwise._values import (
@@ -45,6 +47,7 @@ from setwise._values import (
     Model,
     Scores,
     ServerInfo,
+    Stages,
     Timings,
 )
 
@@ -78,12 +81,15 @@ __all__ = [
     "NotFoundError",
     "NotRequestedError",
     "PermissionDeniedError",
+    "Proof",
+    "ProofError",
     "Query",
     "ResourceExhaustedError",
     "Scores",
     "ServerInfo",
     "SetwiseError",
     "Stage",
+    "Stages",
     "Timings",
     "Transport",
     "UnauthenticatedError",

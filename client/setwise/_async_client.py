@@ -16,9 +16,10 @@ from setwise._errors import ClosedError, SetwiseError
 from setwise._features import Id
 from setwise._hits import Comparison, Hits
 from setwise._local import LocalTransport
-from setwise._options import Kernel, MetadataLike, Options, check_timeout
+from setwise._options import MetadataLike, Options, check_timeout
 from setwise._plan import Candidates, Plans
 from setwise._query import QueryLike
+from setwise._region import RegionLike
 from setwise._retry import Budget, Retries
 from setwise._steps import Call, Steps, advance
 from setwise._target import resolve
@@ -86,38 +87,44 @@ class AsyncClient:
         query: QueryLike,
         *,
         k: int = 10,
+        region: RegionLike | None = None,
         candidates: int | None = None,
-        kernel: str = Kernel.COSINE,
+        exhaustive: bool | None = None,
+        kernel: str | None = None,
         min_score: float | None = None,
         metadata: MetadataLike = True,
         scores: bool = False,
         matches: bool = False,
         thumbnails: bool = False,
+        proof: bool = False,
         collection: str | None = None,
         timeout: float | None = None,
     ) -> Hits:
         """The k most similar images; see `Client.search`."""
-        options = Options(k, candidates, kernel, min_score, metadata, scores, matches, thumbnails)
-        return await self._run(self._plans.search(query, options, collection), timeout)
+        options = Options(k, candidates, kernel, min_score, metadata, scores, matches, thumbnails, exhaustive, proof)
+        return await self._run(self._plans.search(query, region, options, collection), timeout)
 
     async def search_many(
         self,
         queries: Iterable[QueryLike],
         *,
         k: int = 10,
+        regions: Iterable[RegionLike | None] | None = None,
         candidates: int | None = None,
-        kernel: str = Kernel.COSINE,
+        exhaustive: bool | None = None,
+        kernel: str | None = None,
         min_score: float | None = None,
         metadata: MetadataLike = True,
         scores: bool = False,
         matches: bool = False,
         thumbnails: bool = False,
+        proof: bool = False,
         collection: str | None = None,
         timeout: float | None = None,
     ) -> Outcomes:
         """One outcome a query, in their order: its Hits or its SetwiseError; see `Client.search_many`."""
-        options = Options(k, candidates, kernel, min_score, metadata, scores, matches, thumbnails)
-        return await self._run(self._plans.search_many(queries, options, collection), timeout)
+        options = Options(k, candidates, kernel, min_score, metadata, scores, matches, thumbnails, exhaustive, proof)
+        return await self._run(self._plans.search_many(queries, regions, options, collection), timeout)
 
     async def rerank(
         self,
@@ -125,30 +132,37 @@ class AsyncClient:
         candidates: Candidates,
         *,
         k: int | None = None,
-        kernel: str = Kernel.COSINE,
+        region: RegionLike | None = None,
+        kernel: str | None = None,
         min_score: float | None = None,
         metadata: MetadataLike = True,
         scores: bool = False,
         matches: bool = False,
         thumbnails: bool = False,
+        proof: bool = False,
         collection: str | None = None,
         timeout: float | None = None,
     ) -> Hits:
         """Your own candidates in exact order; see `Client.rerank`."""
-        options = Options(k, None, kernel, min_score, metadata, scores, matches, thumbnails)
-        return await self._run(self._plans.rerank(query, candidates, options, collection), timeout)
+        options = Options(k, None, kernel, min_score, metadata, scores, matches, thumbnails, proof=proof)
+        return await self._run(self._plans.rerank(query, candidates, region, options, collection), timeout)
 
     async def compare(
         self,
         a: QueryLike,
         b: QueryLike,
         *,
+        kernel: str | None = None,
+        region_a: RegionLike | None = None,
+        region_b: RegionLike | None = None,
         matches: bool = True,
         collection: str | None = None,
         timeout: float | None = None,
     ) -> Comparison:
         """Every score of one pair, and which patch matched which; see `Client.compare`."""
-        return await self._run(self._plans.compare(a, b, matches, collection), timeout)
+        regions = region_a, region_b
+        steps = self._plans.compare(a, b, kernel=kernel, regions=regions, matches=matches, collection=collection)
+        return await self._run(steps, timeout)
 
     async def get(
         self,

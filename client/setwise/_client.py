@@ -16,9 +16,10 @@ from setwise._errors import ClosedError, SetwiseError
 from setwise._features import Id
 from setwise._hits import Comparison, Hits
 from setwise._local import LocalTransport
-from setwise._options import Kernel, MetadataLike, Options, check_timeout
+from setwise._options import MetadataLike, Options, check_timeout
 from setwise._plan import Candidates, Plans
 from setwise._query import QueryLike
+from setwise._region import RegionLike
 from setwise._retry import Budget, Retries
 from setwise._steps import Call, Steps, advance
 from setwise._target import resolve
@@ -95,13 +96,16 @@ class Client:
         query: QueryLike,
         *,
         k: int = 10,
+        region: RegionLike | None = None,
         candidates: int | None = None,
-        kernel: str = Kernel.COSINE,
+        exhaustive: bool | None = None,
+        kernel: str | None = None,
         min_score: float | None = None,
         metadata: MetadataLike = True,
         scores: bool = False,
         matches: bool = False,
         thumbnails: bool = False,
+        proof: bool = False,
         collection: str | None = None,
         timeout: float | None = None,
     ) -> Hits:
@@ -114,30 +118,40 @@ class Client:
         query: a path to an image file (any `str` is a path), bytes of an image file, a PIL image, a uint8 array of
             pixels (h, w), (h, w, 3) or (h, w, 4), `setwise.Id(...)` for a stored image, or a `setwise.FeatureSet`.
         k: how many hits; fewer come back when the collection holds fewer.
+        region: the part of the picture to ask with: (left, top, right, bottom) in pixels of the upright original, or a
+            (height, width) array of bool over the picture or over the token grid. Matches still speak of the whole
+            picture. Collections of up to 20,000 images are then searched exhaustively unless the server was told
+            otherwise; beyond, `hits.warnings` says what that means.
         candidates: how many images the coarse stage recalls for exact scoring, at least k; None for the server's
             default. More cost time and find what the coarse stage ranks low.
-        kernel: "cosine", "inner_product" or "rbf"; the scale of score and min_score is the kernel's.
+        exhaustive: True to score every image, so that the answer is proven for the whole collection; False never to.
+        kernel: "cosine", "inner_product", "rbf" or "containment" (how much of the query is found in the hit); None
+            for the cosine, and for containment with a region. The scale of score and min_score is the kernel's.
         min_score: hits below it are left out.
         metadata: True for all fields, False for none, or a list of names.
         scores, matches, thumbnails: return every score, the matched patches, a small picture of each hit.
+        proof: return why each hit's matching is optimal; `Hit.verify` checks it.
         collection, timeout: for this call instead of the client's; None for the client's.
         Raises SetwiseError: InvalidArgumentError, NotFoundError, UnavailableError, DeadlineExceededError and so on.
         """
-        options = Options(k, candidates, kernel, min_score, metadata, scores, matches, thumbnails)
-        return self._run(self._plans.search(query, options, collection), timeout)
+        options = Options(k, candidates, kernel, min_score, metadata, scores, matches, thumbnails, exhaustive, proof)
+        return self._run(self._plans.search(query, region, options, collection), timeout)
 
     def search_many(
         self,
         queries: Iterable[QueryLike],
         *,
         k: int = 10,
+        regions: Iterable[RegionLike | None] | None = None,
         candidates: int | None = None,
-        kernel: str = Kernel.COSINE,
+        exhaustive: bool | None = None,
+        kernel: str | None = None,
         min_score: float | None = None,
         metadata: MetadataLike = True,
         scores: bool = False,
         matches: bool = False,
         thumbnails: bool = False,
+        proof: bool = False,
         collection: str | None = None,
         timeout: float | None = None,
     ) -> Outcomes:
@@ -147,10 +161,11 @@ class Client:
                 print(outcome if isinstance(outcome, setwise.SetwiseError) else outcome[0])
 
         Queries travel in batches as large as the server allows; `timeout` counts for each batch. One bad query does
-        not fail the others; what fails a whole batch (no server, a wrong option) is raised. Arguments as for `search`.
+        not fail the others; what fails a whole batch (no server, a wrong option) is raised. regions: one for each
+        query, None where the whole is meant. Other arguments as for `search`.
         """
-        options = Options(k, candidates, kernel, min_score, metadata, scores, matches, thumbnails)
-        return self._run(self._plans.search_many(queries, options, collection), timeout)
+        options = Options(k, candidates, kernel, min_score, metadata, scores, matches, thumbnails, exhaustive, proof)
+        return self._run(self._plans.search_many(queries, regions, options, collection), timeout)
 
     def rerank(
         self,
@@ -158,12 +173,14 @@ class Client:
         candidates: Candidates,
         *,
         k: int | None = None,
-        kernel: str = Kernel.COSINE,
+        region: RegionLike | None = None,
+        kernel: str | None = None,
         min_score: float | None = None,
         metadata: MetadataLike = True,
         scores: bool = False,
         matches: bool = False,
         thumbnails: bool = False,
+        proof: bool = False,
         collection: str | None = None,
         timeout: float | None = None,
     ) -> Hits:
@@ -175,14 +192,17 @@ class Client:
             names to FeatureSets. Ids that the collection does not hold are listed in `hits.missing`.
         k: how many hits; None for all candidates. Other arguments as for `search`.
         """
-        options = Options(k, None, kernel, min_score, metadata, scores, matches, thumbnails)
-        return self._run(self._plans.rerank(query, candidates, options, collection), timeout)
+        options = Options(k, None, kernel, min_score, metadata, scores, matches, thumbnails, proof=proof)
+        return self._run(self._plans.rerank(query, candidates, region, options, collection), timeout)
 
     def compare(
         self,
         a: QueryLike,
         b: QueryLike,
         *,
+        kernel: str | None = None,
+        region_a: RegionLike | None = None,
+        region_b: RegionLike | None = None,
         matches: bool = True,
         collection: str | None = None,
         timeout: float | None = None,
@@ -191,9 +211,13 @@ class Client:
 
             client.compare("left.jpg", "right.jpg").draw_matches().save("matches.png")
 
-        a, b: as the query of `search`. The collection's model, encoder and sigma apply.
+        a, b: as the query of `search`, region_a and region_b as its region. kernel: which matching the matches show;
+        with "containment", the default with region_a, `scores.containment` says how much of a is found in b.
+        The collection's model, encoder and sigma apply.
         """
-        return self._run(self._plans.compare(a, b, matches, collection), timeout)
+        regions = region_a, region_b
+        steps = self._plans.compare(a, b, kernel=kernel, regions=regions, matches=matches, collection=collection)
+        return self._run(steps, timeout)
 
     def get(
         self,

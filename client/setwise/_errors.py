@@ -9,6 +9,7 @@ SetwiseError
 │   └── ClosedError                       the client was closed
 ├── ConflictError                         somebody else holds or has made it
 ├── DataLossError                         stored bytes differ from what was written
+├── ProofError                            the proof of a hit does not hold for the tokens it was checked with
 ├── DeadlineExceededError (TimeoutError)  the timeout has passed
 ├── CancelledError                        the call was cancelled
 ├── ResourceExhaustedError                the server is full (retriable when it says when), or a limit was passed
@@ -47,6 +48,7 @@ __all__ = [
     "NotFoundError",
     "NotRequestedError",
     "PermissionDeniedError",
+    "ProofError",
     "ResourceExhaustedError",
     "SetwiseError",
     "UnauthenticatedError",
@@ -140,6 +142,12 @@ class ConflictError(SetwiseError):
 
 class DataLossError(SetwiseError):
     """Stored bytes differ from what was written."""
+
+    status = "DATA_LOSS"
+
+
+class ProofError(SetwiseError):
+    """The proof of a hit does not hold for the tokens that it was checked with."""
 
     status = "DATA_LOSS"
 

@@ -10,8 +10,10 @@ from typing import Any, TypeAlias, overload
 
 from PIL import Image as PILImage
 
-from setwise._features import ImageSize
+from setwise._errors import NotRequestedError
+from setwise._features import FeatureSet, ImageSize
 from setwise._pictures import Picture
+from setwise._proof import Proof, TokensLike, check_proof
 from setwise._query import Query
 from setwise._table import printable, table
 from setwise._values import Certificate, Matches, Metadata, Scores, Timings, load_thumbnail
@@ -26,7 +28,8 @@ class Hit:
     """One image of an answer.
 
     scores, matches and thumbnail are there when the search asked for them (`scores=True`, `matches=True`,
-    `thumbnails=True`), metadata as selected. image_size: (width, height) of the original in pixels, None when unknown.
+    `thumbnails=True`), likewise proof (`proof=True`), metadata as selected. image_size: (width, height) of the original
+    in pixels, None when unknown.
     """
 
     id: str
@@ -36,7 +39,9 @@ class Hit:
     matches: Matches | None = None
     image_size: ImageSize | None = None
     thumbnail_bytes: bytes = field(default=b"", repr=False)
+    proof: Proof | None = field(default=None, repr=False)
     query: Query = field(default=Query(""), repr=False, compare=False)
+    query_features: FeatureSet | None = field(default=None, repr=False, compare=False)
 
     @property
     def thumbnail(self) -> PILImage.Image | None:
@@ -56,6 +61,21 @@ class Hit:
 
         return draw_hit(self, query, top, original)
 
+    def verify(self, hit_tokens: TokensLike, query_tokens: TokensLike | None = None) -> float:
+        """Check with numpy alone that no matching with this hit is better than the one that was scored.
+
+            hits = client.search("photo.jpg", proof=True)
+            hits[0].verify(client.get(hits[0].id, features=True).features)
+
+        hit_tokens, query_tokens: the encoded sets, as FeatureSet or (n, d) array; the query's came with the answer.
+        Gives the most by which another matching could be worth more: rounding, no more. Raises ProofError when the
+        proof does not hold, NotRequestedError when the search did not ask for it.
+        """
+        query = self.query_features if query_tokens is None else query_tokens
+        if self.proof is None or query is None:
+            raise NotRequestedError(f"hit {self.id!r} carries no proof; ask with proof=True")
+        return check_proof(self.proof, self.score, query, hit_tokens)
+
     def to_dict(self) -> dict[str, Any]:
         """Everything but the thumbnail, as values that JSON knows."""
         return {
@@ -65,6 +85,7 @@ class Hit:
             "scores": self.scores and self.scores.to_dict(),
             "matches": None if self.matches is None else self.matches.to_dict(),
             "image_size": None if self.image_size is None else list(self.image_size),
+            "proof": self.proof and self.proof.to_dict(),
         }
 
 
@@ -77,7 +98,8 @@ class Hits(Sequence[Hit]):
         hits.save("answer.png")
 
     kernel: what ranked. version: the collection's version that was searched. missing: ids given to `rerank` that the
-    collection does not hold. query: what was asked with. Equality ignores timings and query.
+    collection does not hold. query: what was asked with; query_features: its encoded set, with `proof=True`.
+    warnings: what the answer may lack. Equality ignores timings and query.
     """
 
     hits: tuple[Hit, ...]
@@ -87,6 +109,8 @@ class Hits(Sequence[Hit]):
     version: int
     missing: tuple[str, ...] = ()
     query: Query = field(default=Query(""), compare=False)
+    query_features: FeatureSet | None = field(default=None, compare=False)
+    warnings: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """Number of hits."""
@@ -143,6 +167,7 @@ class Hits(Sequence[Hit]):
             "version": self.version,
             "hits": [hit.to_dict() for hit in self.hits],
             "missing": list(self.missing),
+            "warnings": list(self.warnings),
             "certificate": self.certificate.to_dict(),
             "timings": self.timings.to_dict(),
         }

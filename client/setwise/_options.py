@@ -12,7 +12,7 @@ from typing import TypeAlias
 from setwise._errors import InvalidArgumentError
 from setwise_proto.v1 import search_pb2, types_pb2
 
-__all__ = ["Kernel", "MetadataLike", "Options", "check_timeout", "whole"]
+__all__ = ["Kernel", "MetadataLike", "Options", "check_timeout", "kernel_number", "whole"]
 
 MetadataLike: TypeAlias = bool | Sequence[str]
 
@@ -23,12 +23,14 @@ class Kernel(StrEnum):
     COSINE = "cosine"
     INNER_PRODUCT = "inner_product"
     RBF = "rbf"
+    CONTAINMENT = "containment"
 
 
 _KERNELS = {
     Kernel.COSINE: types_pb2.KERNEL_COSINE,
     Kernel.INNER_PRODUCT: types_pb2.KERNEL_INNER_PRODUCT,
     Kernel.RBF: types_pb2.KERNEL_RBF,
+    Kernel.CONTAINMENT: types_pb2.KERNEL_CONTAINMENT,
 }
 
 
@@ -38,24 +40,28 @@ class Options:
 
     k: int | None = 10
     candidates: int | None = None
-    kernel: str = Kernel.COSINE
+    kernel: str | None = None
     min_score: float | None = None
     metadata: MetadataLike = True
     scores: bool = False
     matches: bool = False
     thumbnails: bool = False
+    exhaustive: bool | None = None
+    proof: bool = False
 
     def message(self) -> search_pb2.SearchOptions:
         """The options as they travel. Raises InvalidArgumentError naming the argument at fault."""
         return search_pb2.SearchOptions(
             k=None if self.k is None else whole(self.k, "k"),
             candidates=None if self.candidates is None else whole(self.candidates, "candidates"),
-            kernel=_kernel(self.kernel),
+            kernel=kernel_number(self.kernel),
             min_score=None if self.min_score is None else _number(self.min_score, "min_score"),
             metadata=_selector(self.metadata),
             include_scores=bool(self.scores),
             include_matches=bool(self.matches),
             include_thumbnail=bool(self.thumbnails),
+            exhaustive=None if self.exhaustive is None else bool(self.exhaustive),
+            include_proof=bool(self.proof),
         )
 
 
@@ -92,7 +98,10 @@ def _number(value: float, name: str) -> float:
     return number
 
 
-def _kernel(kernel: str) -> types_pb2.Kernel.ValueType:
+def kernel_number(kernel: str | None) -> types_pb2.Kernel.ValueType:
+    """The kernel as it travels; None leaves it to the server. Raises InvalidArgumentError for an unknown one."""
+    if kernel is None:
+        return types_pb2.KERNEL_UNSPECIFIED
     try:
         return _KERNELS[Kernel(kernel)]
     except ValueError:

@@ -10,6 +10,7 @@ from setwise._errors import InternalError, SetwiseError
 from setwise._features import FeatureSet, Grid, ImageSize, Stage
 from setwise._hits import Comparison, Hit, Hits
 from setwise._options import Kernel
+from setwise._proof import Proof
 from setwise._query import Query
 from setwise._status import make_error
 from setwise._values import (
@@ -23,6 +24,7 @@ from setwise._values import (
     Scalar,
     Scores,
     ServerInfo,
+    Stages,
     Timings,
 )
 from setwise_proto.v1 import collections_pb2, images_pb2, search_pb2, server_pb2, types_pb2
@@ -33,6 +35,7 @@ _KERNELS = {
     types_pb2.KERNEL_COSINE: Kernel.COSINE,
     types_pb2.KERNEL_INNER_PRODUCT: Kernel.INNER_PRODUCT,
     types_pb2.KERNEL_RBF: Kernel.RBF,
+    types_pb2.KERNEL_CONTAINMENT: Kernel.CONTAINMENT,
 }
 _SCOPES = {search_pb2.SCOPE_CANDIDATES: "candidates", search_pb2.SCOPE_COLLECTION: "collection"}
 _DTYPES = {types_pb2.DTYPE_FLOAT16: "<f2", types_pb2.DTYPE_FLOAT32: "<f4"}
@@ -40,14 +43,17 @@ _DTYPES = {types_pb2.DTYPE_FLOAT16: "<f2", types_pb2.DTYPE_FLOAT32: "<f4"}
 
 def parse_hits(reply: search_pb2.SearchResponse | search_pb2.RerankResponse, query: Query) -> Hits:
     """A ranked answer."""
+    features = _features(reply.query_features) if reply.HasField("query_features") else None
     return Hits(
-        hits=tuple(_hit(hit, query) for hit in reply.hits),
+        hits=tuple(_hit(hit, query, features) for hit in reply.hits),
         certificate=_certificate(reply.certificate),
         timings=_timings(reply.timings),
         kernel=str(_KERNELS.get(reply.kernel, Kernel.COSINE)),
         version=reply.collection_version,
         missing=tuple(reply.missing_ids) if isinstance(reply, search_pb2.RerankResponse) else (),
         query=query,
+        query_features=features,
+        warnings=tuple(reply.warnings),
     )
 
 
@@ -92,7 +98,7 @@ def parse_server(reply: server_pb2.GetServerInfoResponse) -> ServerInfo:
     return ServerInfo(reply.version, reply.api_version, limits, tuple(models), dict(reply.libraries))
 
 
-def _hit(hit: search_pb2.Hit, query: Query) -> Hit:
+def _hit(hit: search_pb2.Hit, query: Query, features: FeatureSet | None) -> Hit:
     return Hit(
         id=hit.id,
         score=hit.score,
@@ -101,7 +107,9 @@ def _hit(hit: search_pb2.Hit, query: Query) -> Hit:
         matches=_matches(hit.matches) if hit.HasField("matches") else None,
         image_size=_size(hit.image_size) if hit.HasField("image_size") else None,
         thumbnail_bytes=hit.thumbnail,
+        proof=_proof(hit.proof) if hit.HasField("proof") else None,
         query=query,
+        query_features=features,
     )
 
 
@@ -115,6 +123,20 @@ def _certificate(message: search_pb2.Certificate) -> Certificate:
         solved=message.solved,
         kth_score=message.kth_score if message.HasField("kth_score") else None,
         highest_pruned_bound=message.highest_pruned_bound if has_bound else None,
+        stages=Stages(**{name: getattr(message.stages, name) for name in Stages.__slots__}),
+        largest_gap=message.largest_gap if message.HasField("largest_gap") else None,
+    )
+
+
+def _proof(message: search_pb2.Proof) -> Proof:
+    return Proof(
+        kernel=str(_KERNELS.get(message.kernel, Kernel.COSINE)),
+        query_tokens=np.array(message.query_tokens, np.int64) if message.query_tokens else None,
+        hit_tokens=np.array(message.hit_tokens, np.int64),
+        value=message.value,
+        row_prices=np.array(message.row_prices, np.float64),
+        column_prices=np.array(message.column_prices, np.float64),
+        gap=message.gap,
     )
 
 
@@ -124,7 +146,8 @@ def _timings(message: search_pb2.Timings) -> Timings:
 
 def _scores(message: types_pb2.Scores) -> Scores:
     values = {name: getattr(message, name) for name in Scores.__slots__}
-    return Scores(**values | ({} if message.HasField("spatio_semantic") else {"spatio_semantic": None}))
+    absent = [name for name in ("spatio_semantic", "containment") if not message.HasField(name)]
+    return Scores(**values | dict.fromkeys(absent))
 
 
 def _matches(message: types_pb2.Matches) -> Matches:

@@ -15,8 +15,9 @@ from setwise._batch import Batch, Outcome
 from setwise._errors import InvalidArgumentError, SetwiseError
 from setwise._features import FeatureSet, Id
 from setwise._hits import Comparison, Hits
-from setwise._options import Options, whole
+from setwise._options import Options, kernel_number, whole
 from setwise._query import QueryLike, features_message, prepare
+from setwise._region import RegionLike
 from setwise._steps import Steps, ask, check_size
 from setwise._values import CollectionInfo, Image, Limits, ServerInfo
 from setwise_proto.v1 import collections_pb2, images_pb2, search_pb2, server_pb2
@@ -54,23 +55,29 @@ class Plans:
         answer = yield from ask("CollectionService", "ListCollections", request, reply)
         return [parse.parse_collection(collection) for collection in answer.collections]
 
-    def search(self, query: QueryLike, options: Options, collection: str | None) -> Steps[Hits]:
+    def search(
+        self, query: QueryLike, region: RegionLike | None, options: Options, collection: str | None
+    ) -> Steps[Hits]:
         wanted, limits = options.message(), (yield from self._learn())
-        message, asked = prepare(query, limits.max_image_bytes)
+        message, asked = prepare(query, limits.max_image_bytes, region)
         request = search_pb2.SearchRequest(collection=self._name(collection), query=message, options=wanted)
         check_size(request, limits)
         return parse.parse_hits((yield from ask("SearchService", "Search", request, search_pb2.SearchResponse)), asked)
 
     def search_many(
-        self, queries: Iterable[QueryLike], options: Options, collection: str | None
+        self,
+        queries: Iterable[QueryLike],
+        regions: Iterable[RegionLike | None] | None,
+        options: Options,
+        collection: str | None,
     ) -> Steps[list[Outcome]]:
         many, wanted, limits = _several(queries), options.message(), (yield from self._learn())
         frame = search_pb2.SearchBatchRequest(collection=self._name(collection), options=wanted)
         outcomes: list[Outcome | None] = [None] * len(many)
         batch = Batch(frame, limits)
-        for place, query in enumerate(many):
+        for place, (query, region) in enumerate(zip(many, _regions(regions, len(many)), strict=True)):
             try:
-                message, asked = prepare(query, limits.max_image_bytes)
+                message, asked = prepare(query, limits.max_image_bytes, region)
                 check_size(search_pb2.SearchBatchRequest(queries=[message]), limits)
             except SetwiseError as error:
                 outcomes[place] = error
@@ -81,21 +88,38 @@ class Plans:
         yield from batch.send(outcomes)
         return [outcome for outcome in outcomes if outcome is not None]
 
-    def rerank(self, query: QueryLike, candidates: Candidates, options: Options, collection: str | None) -> Steps[Hits]:
+    def rerank(
+        self,
+        query: QueryLike,
+        candidates: Candidates,
+        region: RegionLike | None,
+        options: Options,
+        collection: str | None,
+    ) -> Steps[Hits]:
         ids, sets = _split(candidates)
         wanted, limits = options.message(), (yield from self._learn())
-        message, asked = prepare(query, limits.max_image_bytes)
+        message, asked = prepare(query, limits.max_image_bytes, region)
         request = search_pb2.RerankRequest(
             collection=self._name(collection), query=message, ids=ids, candidates=sets, options=wanted
         )
         check_size(request, limits)
         return parse.parse_hits((yield from ask("SearchService", "Rerank", request, search_pb2.RerankResponse)), asked)
 
-    def compare(self, a: QueryLike, b: QueryLike, matches: bool, collection: str | None) -> Steps[Comparison]:
-        limits = yield from self._learn()
-        (first, asked_a), (second, asked_b) = (prepare(side, limits.max_image_bytes) for side in (a, b))
+    def compare(
+        self,
+        a: QueryLike,
+        b: QueryLike,
+        *,
+        kernel: str | None,
+        regions: tuple[RegionLike | None, RegionLike | None],
+        matches: bool,
+        collection: str | None,
+    ) -> Steps[Comparison]:
+        number, limits = kernel_number(kernel), (yield from self._learn())
+        first, asked_a = prepare(a, limits.max_image_bytes, regions[0], "region_a")
+        second, asked_b = prepare(b, limits.max_image_bytes, regions[1], "region_b")
         request = search_pb2.CompareRequest(
-            collection=self._name(collection), a=first, b=second, include_matches=bool(matches)
+            collection=self._name(collection), a=first, b=second, include_matches=bool(matches), kernel=number
         )
         check_size(request, limits)
         reply = yield from ask("SearchService", "Compare", request, search_pb2.CompareResponse)
@@ -141,6 +165,16 @@ def _several(queries: Iterable[QueryLike]) -> list[QueryLike]:
         what = type(queries).__name__
         raise InvalidArgumentError(f"a {what} is not several queries; give a list, or use search", field="queries")
     return list(queries)
+
+
+def _regions(regions: Iterable[RegionLike | None] | None, count: int) -> list[RegionLike | None]:
+    if regions is None:
+        return [None] * count
+    several = list(regions)
+    if len(several) != count:
+        what = f"{len(several)} regions for {count} queries; give one for each, or None where the whole is meant"
+        raise InvalidArgumentError(what, field="regions")
+    return several
 
 
 def _split(candidates: Candidates) -> tuple[list[str], list[search_pb2.Candidate]]:

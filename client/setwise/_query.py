@@ -25,6 +25,7 @@ from PIL import ImageFile, ImageOps
 
 from setwise._errors import InvalidArgumentError, NotFoundError, PermissionDeniedError, SetwiseError
 from setwise._features import FeatureSet, Id, Stage
+from setwise._region import RegionLike, region_message
 from setwise_proto.v1 import types_pb2
 
 __all__ = ["Query", "QueryLike", "features_message", "prepare"]
@@ -55,11 +56,21 @@ class Query:
         return f"<Query {self.label!r}>"
 
 
-def prepare(query: QueryLike, max_image_bytes: int) -> tuple[types_pb2.Query, Query]:
-    """The message for a query, and what answers remember of it.
+def prepare(
+    query: QueryLike, max_image_bytes: int, region: RegionLike | None = None, name: str = "region"
+) -> tuple[types_pb2.Query, Query]:
+    """The message for a query or the region of it, and what answers remember of it. name: of the region's argument.
 
     max_image_bytes: the server's limit for an encoded image; 0 for none. Raises SetwiseError naming what is wrong.
     """
+    part = region_message(region, name)
+    message, asked = _whole(query, max_image_bytes)
+    if part is not None:
+        message.region.CopyFrom(part)
+    return message, asked
+
+
+def _whole(query: QueryLike, max_image_bytes: int) -> tuple[types_pb2.Query, Query]:
     match query:
         case Id():
             return types_pb2.Query(id=query.value), Query(query.value, id=query.value)

@@ -23,6 +23,7 @@ __all__ = [
     "Model",
     "Scores",
     "ServerInfo",
+    "Stages",
     "Timings",
     "load_thumbnail",
 ]
@@ -46,7 +47,8 @@ class Scores:
 
     cosine, inner_product, rbf: three readings of the optimal matching. spatio_semantic: the cosine with every token
     matched to the one at its own position; None when the grids differ. maxsim_query, maxsim_hit: every token of that
-    side with its best partner, shared partners allowed. pooled: cosine of the two mean vectors.
+    side with its best partner, shared partners allowed. pooled: cosine of the two mean vectors. containment: how much
+    of the query is found in the hit, from a matching of its own; None unless it was the kernel.
     """
 
     cosine: float
@@ -56,10 +58,26 @@ class Scores:
     maxsim_query: float
     maxsim_hit: float
     pooled: float
+    containment: float | None = None
 
     def to_dict(self) -> dict[str, float | None]:
-        """Every score by name."""
-        return asdict(self)
+        """Every score by name; containment only where it was computed."""
+        every = asdict(self)
+        return every if self.containment is not None else {name: every[name] for name in every if name != "containment"}
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """How many candidates each stage ruled out, in the order in which they run.
+
+    gate, gate_dual: row/column bound and dual bound of the int8 affinity. bound, dual: the same of the float affinity,
+    the assignment given up on the way included.
+    """
+
+    gate: int = 0
+    gate_dual: int = 0
+    bound: int = 0
+    dual: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +86,9 @@ class Certificate:
 
     scope: "candidates" (exact among the recalled; the coarse stage may have missed an image) or "collection" (exact
     over all of it). recalled = pruned + solved candidates. kth_score: score of the last place, before min_score.
-    highest_pruned_bound: no pruned candidate can score above it; None when none was pruned.
+    highest_pruned_bound: no pruned candidate can score above it; None when none was pruned. stages: which stage pruned
+    how many. largest_gap: the most by which prices exceed the matched sum of a hit, 0 but for rounding; None without
+    hits.
     """
 
     scope: str
@@ -78,6 +98,21 @@ class Certificate:
     solved: int
     kth_score: float | None = None
     highest_pruned_bound: float | None = None
+    stages: Stages = Stages()
+    largest_gap: float | None = None
+
+    def sentence(self) -> str:
+        """What was proven, in one line for people."""
+        over = "all" if self.scope == "collection" else f"the {self.recalled:,} recalled of"
+        parts = [f"exact over {over} {self.collection_size:,} images", f"{self.solved:,} solved"]
+        if self.highest_pruned_bound is not None:
+            ruled_out = ", ".join(f"{count:,} by {name}" for name, count in asdict(self.stages).items() if count)
+            parts.append(f"{self.pruned:,} ruled out ({ruled_out}), none above {self.highest_pruned_bound:.6f}")
+        if self.kth_score is not None:
+            parts.append(f"last place {self.kth_score:.6f}")
+        if self.largest_gap is not None:
+            parts.append(f"largest gap {self.largest_gap:.1e}")
+        return "; ".join(parts)
 
     def to_dict(self) -> dict[str, Any]:
         """Every fact by name."""

@@ -60,7 +60,8 @@ class Registry:
         try:
             for name, path in _named(paths).items():
                 collection = Collection.open(path, read_only=True)
-                self._entries[name] = Entry(name, collection, Searcher(collection))
+                searcher = Searcher(collection, scan_threads=settings.scan_threads, region_limit=settings.region_limit)
+                self._entries[name] = Entry(name, collection, searcher)
         except BaseException:
             self.close()
             raise

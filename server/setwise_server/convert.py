@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from setwise_engine.collection import MetadataValue, StoredImage
 from setwise_engine.errors import InvalidInput
 from setwise_engine.feature_set import FeatureSet, Grid, ImageSize
-from setwise_engine.matching import Kernel, Match, Scores, token_boxes
+from setwise_engine.matching import Assignment, Kernel, Match, Scores, token_boxes
 from setwise_engine.search import Answer, Hit, Options
 from setwise_proto.v1 import images_pb2, search_pb2
 from setwise_proto.v1 import types_pb2 as pb
@@ -22,6 +22,7 @@ __all__ = [
     "certificate_to_proto",
     "hit_to_proto",
     "image_to_proto",
+    "kernel_from_proto",
     "kernel_to_proto",
     "match_to_proto",
     "metadata_to_proto",
@@ -30,10 +31,10 @@ __all__ = [
 ]
 
 KERNELS = {
-    pb.KERNEL_UNSPECIFIED: Kernel.COSINE,
     pb.KERNEL_COSINE: Kernel.COSINE,
     pb.KERNEL_INNER_PRODUCT: Kernel.INNER_PRODUCT,
     pb.KERNEL_RBF: Kernel.RBF,
+    pb.KERNEL_CONTAINMENT: Kernel.CONTAINMENT,
 }
 SCOPES = {"candidates": search_pb2.SCOPE_CANDIDATES, "collection": search_pb2.SCOPE_COLLECTION}
 
@@ -43,27 +44,37 @@ def options_from_proto(message: search_pb2.SearchOptions, limits: Limits, defaul
     with at("options"):
         _within(message.k, "k", "max_k", limits.max_k)
         _within(message.candidates, "candidates", "max_candidates", limits.max_candidates)
-        if message.kernel not in KERNELS:
-            raise InvalidInput(f"kernel {message.kernel} is unknown; send one that Kernel names", field="kernel")
         return Options(
             k=message.k if message.HasField("k") else default_k,
             candidates=message.candidates if message.HasField("candidates") else None,
-            kernel=KERNELS[message.kernel],
+            kernel=kernel_from_proto(message.kernel),
             min_score=message.min_score if message.HasField("min_score") else None,
             scores=message.include_scores,
             matches=message.include_matches,
             metadata=True if message.metadata.all else tuple(message.metadata.fields) or False,
             thumbnails=message.include_thumbnail,
+            exhaustive=message.exhaustive if message.HasField("exhaustive") else None,
+            proofs=message.include_proof,
         )
+
+
+def kernel_from_proto(kernel: int) -> Kernel | None:
+    """The kernel of that number; None when it is not set. Raises InvalidInput."""
+    if kernel == pb.KERNEL_UNSPECIFIED:
+        return None
+    for number, known in KERNELS.items():
+        if number == kernel:
+            return known
+    raise InvalidInput(f"kernel {kernel} is unknown; send one that Kernel names", field="kernel")
 
 
 def kernel_to_proto(kernel: Kernel) -> pb.Kernel.ValueType:
     """The wire's name of the kernel that ranked."""
-    return next(number for number, known in KERNELS.items() if known is kernel and number)
+    return next(number for number, known in KERNELS.items() if known is kernel)
 
 
-def hit_to_proto(hit: Hit, query: FeatureSet) -> search_pb2.Hit:
-    """One hit, with whatever it carries."""
+def hit_to_proto(hit: Hit, query: FeatureSet, answer: Answer) -> search_pb2.Hit:
+    """One hit of an answer, with whatever it carries. query: the whole set that was asked with."""
     match = None if hit.match is None else match_to_proto(hit.match, query, hit.grid, hit.image_size)
     return search_pb2.Hit(
         id=hit.id,
@@ -73,6 +84,7 @@ def hit_to_proto(hit: Hit, query: FeatureSet) -> search_pb2.Hit:
         matches=match,
         thumbnail=hit.thumbnail,
         image_size=image_size_to_proto(hit.image_size),
+        proof=None if hit.proof is None else _proof(hit.proof, answer),
     )
 
 
@@ -86,6 +98,7 @@ def scores_to_proto(scores: Scores) -> pb.Scores:
         maxsim_query=scores.maxsim_query,
         maxsim_hit=scores.maxsim_hit,
         pooled=scores.pooled,
+        containment=scores.containment,
     )
 
 
@@ -108,6 +121,7 @@ def match_to_proto(match: Match, query: FeatureSet, grid: Grid | None, image_siz
 
 def certificate_to_proto(answer: Answer) -> search_pb2.Certificate:
     """What an answer proves."""
+    stages = answer.stages
     return search_pb2.Certificate(
         scope=SCOPES[answer.scope],
         collection_size=answer.collection_size,
@@ -116,6 +130,8 @@ def certificate_to_proto(answer: Answer) -> search_pb2.Certificate:
         solved=answer.solved,
         kth_score=answer.kth_score,
         highest_pruned_bound=answer.highest_pruned_bound,
+        stages=search_pb2.Stages(gate=stages.gate, gate_dual=stages.gate_dual, bound=stages.bound, dual=stages.dual),
+        largest_gap=answer.largest_gap,
     )
 
 
@@ -134,6 +150,20 @@ def image_to_proto(stored: StoredImage, features: FeatureSet | None = None) -> i
         tokens=stored.tokens,
         thumbnail=stored.thumbnail,
         features=None if features is None else features_to_proto(features),
+    )
+
+
+def _proof(proof: Assignment, answer: Answer) -> search_pb2.Proof:
+    hit_tokens = np.full(len(proof.row_prices), -1)
+    hit_tokens[proof.rows] = proof.columns
+    return search_pb2.Proof(
+        kernel=kernel_to_proto(answer.kernel),
+        query_tokens=None if answer.query_tokens is None else answer.query_tokens.tolist(),
+        hit_tokens=hit_tokens.tolist(),
+        value=proof.value,
+        row_prices=proof.row_prices.tolist(),
+        column_prices=proof.column_prices.tolist(),
+        gap=proof.gap,
     )
 
 

@@ -35,6 +35,8 @@ class ServerSettings:
 
     workers: calls that compute at once; max_queue: calls that may wait for one of them.
     threads: cores that one forward pass uses, None for what torch chooses; the passes of one network run one by one.
+    scan_threads: cores that one exhaustive search uses, None for all; other searches use one.
+    region_limit: collections of up to so many images are searched exhaustively for a region.
     weights: local weight files by network name, for networks whose weights no package holds.
     grace: seconds that running calls are given when the server is told to stop.
     Raises InvalidInput for a number out of range.
@@ -46,6 +48,8 @@ class ServerSettings:
     max_queue: int = 64
     device: str = "auto"
     threads: int | None = None
+    scan_threads: int | None = None
+    region_limit: int = 20_000
     weights: tuple[tuple[str, str], ...] = ()
     grace: float = 10.0
     limits: Limits = field(default_factory=Limits)
@@ -53,7 +57,8 @@ class ServerSettings:
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
             raise InvalidInput(f"port {self.port} is not within 0 and 65535; 0 lets the system choose", field="--port")
-        for name, least in (("workers", 1), ("max_queue", 0), ("threads", 1), ("grace", 0)):
+        least_of = {"workers": 1, "max_queue": 0, "threads": 1, "scan_threads": 1, "region_limit": 0, "grace": 0}
+        for name, least in least_of.items():
             value = getattr(self, name)
             if value is not None and value < least:
                 option = f"--{name.replace('_', '-')}"

@@ -14,7 +14,7 @@ from setwise_proto.v1 import types_pb2
 
 def test_defaults_ask_for_ten_hits_with_metadata_and_nothing_else() -> None:
     message = Options().message()
-    assert (message.k, message.kernel, message.metadata.all) == (10, types_pb2.KERNEL_COSINE, True)
+    assert (message.k, message.kernel, message.metadata.all) == (10, types_pb2.KERNEL_UNSPECIFIED, True)
     assert not (message.include_scores or message.include_matches or message.include_thumbnail)
     assert not (message.HasField("candidates") or message.HasField("min_score"))
 

@@ -190,12 +190,12 @@ class Gate:
         self.ended: list[str] = []
         search_id = Searcher.search_id
 
-        def held(searcher: Searcher, id: str, options: Options, check: Check) -> Answer:
+        def held(searcher: Searcher, id: str, options: Options, check: Check, **region: Any) -> Answer:
             self.entered.release()
             try:
                 while not self.opened.wait(0.01):
                     check()
-                return search_id(searcher, id, options, check)
+                return search_id(searcher, id, options, check, **region)
             except BaseException as error:
                 self.ended.append(type(error).__name__)
                 raise

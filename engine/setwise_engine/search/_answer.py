@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from setwise_engine.collection import MetadataValue
 from setwise_engine.feature_set import Grid, ImageSize
-from setwise_engine.matching import Assignment, Indices, Match, Scores, Stages
+from setwise_engine.matching import Assignment, Indices, Kernel, Match, Scores, Stages
 
 __all__ = ["Answer", "Check", "Hit", "Scope"]
 
@@ -49,7 +49,7 @@ class Hit:
 class Answer:
     """Hits, best first, equal scores by the UTF-8 bytes of their ids, with what was proven and what it took.
 
-    recalled: candidates, all of which were ruled out or solved. stages: how many each stage ruled out.
+    kernel: what ranked. recalled: candidates, all of them ruled out or solved. stages: how many each ruled out.
     kth_score: of the last place among the first k solved, before min_score; None when nothing was solved.
     highest_pruned_bound: below kth_score, or below min_score; None when nothing was pruned.
     largest_gap: the largest gap between matched sum and prices among the hits; None when there are none.
@@ -60,6 +60,7 @@ class Answer:
     """
 
     hits: tuple[Hit, ...]
+    kernel: Kernel
     scope: Scope
     collection_size: int
     recalled: int

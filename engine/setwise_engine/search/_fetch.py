@@ -14,7 +14,7 @@ from setwise_engine.search._answer import Check, Hit
 from setwise_engine.search._options import Options
 from setwise_engine.search._region import Part
 
-__all__ = ["Explainer", "Given", "assignment_of", "fetch"]
+__all__ = ["Explainer", "Given", "assignment_of", "fetch", "rank_pair"]
 
 Given = Mapping[int, tuple[str, FeatureSet]]
 """Sets that the caller brought along, by their keys, which are negative: id and comparable set."""
@@ -64,13 +64,14 @@ def fetch(
     given: Given,
     options: Options,
     *,
+    kernel: Kernel,
     sigma: float,
     check: Check,
 ) -> tuple[Hit, ...]:
     """The hits of ranked candidates, with what the options ask for. ranked: ids and rankings, best first."""
     keys = [one.key for _, one in ranked if one.key not in given]
     stored = iter(snapshot.stored(keys, metadata=options.metadata, thumbnails=options.thumbnails))
-    explain = Explainer.of(query, options.kernel, sigma) if options.scores or options.matches else None
+    explain = Explainer.of(query, kernel, sigma) if options.scores or options.matches else None
     hits = []
     for id, one in ranked:
         check()

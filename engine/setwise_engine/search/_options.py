@@ -22,15 +22,16 @@ class Options:
 
     k: how many hits, at least 1. candidates: how many images are recalled for exact scoring, at least k; None for
     `default_candidates(k)`. exhaustive: every image is a candidate, so that the answer is proven for the whole
-    collection; None leaves it to the searcher, which does so for the queries with a region of small collections.
-    kernel: what ranks. min_score: hits below it are left out; None for all.
-    scores, matches, proofs: every score of each hit, which token matched which, the prices that prove it.
-    metadata: all, none or the named entries. Raises InvalidInput naming the field.
+    collection; None leaves it to the searcher, which does so for queries with a region in small collections.
+    kernel: what ranks; None for the cosine, and for containment when a region is asked for.
+    min_score: hits below it are left out; None for all. scores, matches, proofs: every score of each hit, which token
+    matched which, the prices that prove it. metadata: all, none or the named entries.
+    Raises InvalidInput naming the field.
     """
 
     k: int = 10
     candidates: int | None = None
-    kernel: Kernel = Kernel.COSINE
+    kernel: Kernel | None = None
     min_score: float | None = None
     scores: bool = False
     matches: bool = False
@@ -38,6 +39,12 @@ class Options:
     thumbnails: bool = False
     exhaustive: bool | None = None
     proofs: bool = False
+
+    def kernel_for(self, *, region: bool) -> Kernel:
+        """What ranks a query, of the whole picture or of a region."""
+        if self.kernel is not None:
+            return self.kernel
+        return Kernel.CONTAINMENT if region else Kernel.COSINE
 
     def __post_init__(self) -> None:
         if self.k < 1:

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from setwise_engine.collection import Snapshot
 from setwise_engine.errors import CorruptError, FeatureError
-from setwise_engine.matching import Blocks, Ranker, Ranking
-from setwise_engine.search import _store
+from setwise_engine.matching import Ranker, Ranking
 from setwise_engine.search._answer import Check
 
 __all__ = ["Keys", "rank_stored", "with_the_rest"]
@@ -26,48 +25,37 @@ def rank_stored(ranker: Ranker, snapshot: Snapshot, chunks: Iterator[Keys], chec
 
     Raises CorruptError naming the image whose bytes are not those that were written.
     """
-    blocks = _store.blocks(snapshot)
-    for keys in _read_ahead(snapshot, blocks, chunks):
+    blocks = snapshot.blocks()
+    for keys in _read_ahead(snapshot, chunks):
         check()
-        gated = _gated(blocks, keys)
-        _store.check_rows(snapshot, keys[gated], gate=True)
-        _store.check_rows(snapshot, keys[~gated], gate=False)
+        snapshot.check_rows(keys, gate=True)
         try:
             ranker.add(blocks, keys, check)
         except FeatureError as error:
             # Stored tokens are finite: what was read here is not what was written.
-            _store.check_rows(snapshot, keys, gate=False)
+            snapshot.check_rows(keys, gate=False)
             raise CorruptError("stored tokens hold NaN or infinity; run `setwise verify` on the collection") from error
     ranking = ranker.result()
-    _store.check_rows(snapshot, ranking.read[ranking.read >= 0], gate=False)
+    snapshot.check_rows(ranking.read[ranking.read >= 0], gate=False)
     return ranking
 
 
 def with_the_rest(snapshot: Snapshot, first: Keys) -> Iterator[Keys]:
     """Keys of all live images in chunks: the given ones, then the others as they lie on disk."""
     yield first
-    live = _store.live_keys(snapshot)
+    live = snapshot.live_keys()
     rest = live[~np.isin(live, first)]
     for start in range(0, len(rest), _CHUNK):
         yield rest[start : start + _CHUNK]
 
 
-def _read_ahead(snapshot: Snapshot, blocks: Blocks, chunks: Iterator[Keys]) -> Iterator[Keys]:
+def _read_ahead(snapshot: Snapshot, chunks: Iterator[Keys]) -> Iterator[Keys]:
     """The chunks, each of which the kernel was asked to read while the one before it was at work."""
     waiting: Keys | None = None
     for keys in chunks:
-        gated = _gated(blocks, keys)
-        _store.prefetch(snapshot, keys[gated], gate=True)
-        _store.prefetch(snapshot, keys[~gated], gate=False)
+        snapshot.prefetch(keys, gate=True)
         if waiting is not None:
             yield waiting
         waiting = keys
     if waiting is not None:
         yield waiting
-
-
-def _gated(blocks: Blocks, keys: Keys) -> NDArray[np.bool_]:
-    """Which of the keys have a gate, so that their tokens may never be read."""
-    numbers, inverse = np.unique(keys >> 32, return_inverse=True)
-    has = np.array([blocks[number].gate is not None for number in numbers.tolist()], np.bool_)
-    return has[inverse] if len(has) else np.zeros(len(keys), np.bool_)

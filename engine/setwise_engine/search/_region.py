@@ -26,6 +26,11 @@ class Part:
     features: FeatureSet
     tokens: Indices | None = None
 
+    @property
+    def is_region(self) -> bool:
+        """Whether less than the whole was asked for, even if all tokens lie inside."""
+        return self.tokens is not None
+
     def places(self, tokens: Indices) -> Indices:
         """Indices in the whole set of indices in this part."""
         return tokens if self.tokens is None else self.tokens[tokens]

@@ -109,7 +109,15 @@ class Searcher:
                 ranker.add({_GIVEN: block}, np.array(list(given), np.int64), check)
             ranking = rank_stored(ranker, snapshot, iter([keys]), check)
             return self._answer(
-                snapshot, part, ranking, options, check, given=given, missing=missing, times=(started, started)
+                snapshot,
+                part,
+                ranking,
+                options,
+                check,
+                recalled=len(keys) + len(given),
+                given=given,
+                missing=missing,
+                times=(started, started),
             )
 
     def compare(
@@ -117,17 +125,18 @@ class Searcher:
         a: FeatureSet,
         b: FeatureSet,
         *,
-        kernel: Kernel = Kernel.COSINE,
+        kernel: Kernel | None = None,
         region_a: Region | None = None,
         region_b: Region | None = None,
     ) -> Match:
         """Every score of two sets, or of regions of them, and which token matched which.
 
-        Containment is scored, and its matching shown, when it is the kernel that is asked for.
+        kernel: which matching is shown; None as in `Options`, by region_a. Containment is scored only when it is shown.
         Raises Incompatible when one of the sets was not made for this collection.
         """
-        left, right = _part(comparable(a, self._encoder), region_a), _part(comparable(b, self._encoder), region_b)
-        sigma = self._encoder.sigma
+        left = _part(comparable(a, self._encoder), region_a, "region_a")
+        right = _part(comparable(b, self._encoder), region_b, "region_b")
+        sigma, kernel = self._encoder.sigma, Options(kernel=kernel).kernel_for(region=left.is_region)
         ranked = rank_pair(left.features, right.features, kernel, sigma)
         found = Explainer.of(left, kernel, sigma).match(right.features, ranked)
         return Match(found.rows, right.places(found.columns), found.affinities, found.cosines, found.scores)
@@ -143,7 +152,7 @@ class Searcher:
         check()
         exhaustive = self._is_exhaustive(snapshot, query, options)
         wanted = options.candidates or default_candidates(options.k)
-        if query.tokens is not None and not exhaustive:
+        if query.is_region and not exhaustive:
             wanted = options.candidates or 5 * wanted
         recalled = snapshot.recall(self._collection.coarse.pool(query.features.tokens), wanted)
         keys = np.array([candidate.key for candidate in recalled], np.int64)
@@ -152,18 +161,28 @@ class Searcher:
         ranker = self._ranker(query, options, threads=self._scan_threads if exhaustive else 1)
         ranking = rank_stored(ranker, snapshot, chunks, check)
         count = len(snapshot) if exhaustive else len(keys)
-        return self._answer(snapshot, query, ranking, options, check, recalled=count, times=(started, recall_ended))
+        times = started, recall_ended
+        return self._answer(
+            snapshot,
+            query,
+            ranking,
+            options,
+            check,
+            recalled=count,
+            times=times,
+            warnings=_warnings(query, snapshot, count),
+        )
 
     def _is_exhaustive(self, snapshot: Snapshot, query: Part, options: Options) -> bool:
         if options.exhaustive is not None or options.candidates is not None:
             return bool(options.exhaustive)
-        return query.tokens is not None and len(snapshot) <= self._region_limit
+        return query.is_region and len(snapshot) <= self._region_limit
 
     def _ranker(self, query: Part, options: Options, threads: int = 1) -> Ranker:
         return Ranker(
             half(query.features),
             k=options.k,
-            kernel=options.kernel,
+            kernel=options.kernel_for(region=query.is_region),
             sigma=self._encoder.sigma,
             least=-math.inf if options.min_score is None else options.min_score,
             threads=threads,
@@ -178,23 +197,24 @@ class Searcher:
         options: Options,
         check: Check,
         *,
+        recalled: int,
         times: tuple[float, float],
-        recalled: int | None = None,
         given: Given | None = None,
         missing: tuple[str, ...] = (),
+        warnings: tuple[str, ...] = (),
     ) -> Answer:
-        """times: when recall began and when it ended. recalled: None for a caller's own candidates."""
+        """times: when recall began and when it ended. given: None when the collection's images are the candidates."""
         ranked_at = time.perf_counter()
         best = _in_order(snapshot, ranking, given or {}, options)
-        hits = fetch(snapshot, query, best, given or {}, options, sigma=self._encoder.sigma, check=check)
-        complete = recalled == len(snapshot)
-        stages = ranking.stages
+        kernel = options.kernel_for(region=query.is_region)
+        hits = fetch(snapshot, query, best, given or {}, options, kernel=kernel, sigma=self._encoder.sigma, check=check)
         return Answer(
             hits=hits,
-            scope=Scope.COLLECTION if complete else Scope.CANDIDATES,
+            kernel=kernel,
+            scope=Scope.COLLECTION if given is None and recalled == len(snapshot) else Scope.CANDIDATES,
             collection_size=len(snapshot),
-            recalled=stages.gate + stages.gate_dual + stages.bound + stages.dual + stages.solved,
-            stages=stages,
+            recalled=recalled,
+            stages=ranking.stages,
             kth_score=ranking.kth_score,
             highest_pruned_bound=ranking.highest_pruned_bound,
             largest_gap=max((one.gap for _, one in best), default=None),
@@ -204,14 +224,18 @@ class Searcher:
             version=snapshot.version,
             missing=missing,
             query_tokens=query.tokens,
-            warnings=_warnings(query, complete or recalled is None, len(snapshot)),
+            warnings=warnings,
         )
 
 
-def _part(features: FeatureSet, region: Region | None) -> Part:
+def _part(features: FeatureSet, region: Region | None, field: str = "region") -> Part:
     if region is None:
         return Part(features, features)
-    return region.of(features)
+    try:
+        return region.of(features)
+    except InvalidInput as error:
+        error.field = f"{field}.{error.field}" if error.field else field
+        raise
 
 
 def _in_order(snapshot: Snapshot, ranking: Ranking, given: Given, options: Options) -> list[tuple[str, Ranked]]:
@@ -223,12 +247,12 @@ def _in_order(snapshot: Snapshot, ranking: Ranking, given: Given, options: Optio
     return sorted(named, key=lambda pair: (-pair[1].score, pair[0].encode()))[: options.k]
 
 
-def _warnings(query: Part, complete: bool, size: int) -> tuple[str, ...]:
-    if query.tokens is None or complete:
+def _warnings(query: Part, snapshot: Snapshot, recalled: int) -> tuple[str, ...]:
+    if not query.is_region or recalled == len(snapshot):
         return ()
     return (
-        f"the coarse vectors of {size} whole images recalled the candidates for a region, and may have missed some; "
-        "ask with exhaustive to score every image",
+        f"the candidates for the region were recalled by coarse vectors of {len(snapshot)} whole images, which may "
+        "have missed some; ask with exhaustive to score every image",
     )
 
 

@@ -58,6 +58,8 @@ class SearchOptions(google.protobuf.message.Message):
     INCLUDE_SCORES_FIELD_NUMBER: builtins.int
     INCLUDE_MATCHES_FIELD_NUMBER: builtins.int
     INCLUDE_THUMBNAIL_FIELD_NUMBER: builtins.int
+    EXHAUSTIVE_FIELD_NUMBER: builtins.int
+    INCLUDE_PROOF_FIELD_NUMBER: builtins.int
     k: builtins.int
     """How many hits, at least 1. Default 10. Fewer come back when the collection holds fewer."""
     candidates: builtins.int
@@ -72,6 +74,12 @@ class SearchOptions(google.protobuf.message.Message):
     """Return which patch matched which for each hit."""
     include_thumbnail: builtins.bool
     """Return each hit's thumbnail."""
+    exhaustive: builtins.bool
+    """Every image is a candidate, so that the answer is proven for the whole collection. Default: false; queries with a region
+    are searched so anyway in collections up to a size that the server sets. `candidates` must be unset when true.
+    """
+    include_proof: builtins.bool
+    """Return the proof of each hit's matching, and the query's encoded set."""
     @property
     def metadata(self) -> setwise_proto.v1.types_pb2.MetadataSelector:
         """Which metadata the hits carry. Default: none."""
@@ -87,11 +95,15 @@ class SearchOptions(google.protobuf.message.Message):
         include_scores: builtins.bool = ...,
         include_matches: builtins.bool = ...,
         include_thumbnail: builtins.bool = ...,
+        exhaustive: builtins.bool | None = ...,
+        include_proof: builtins.bool = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_candidates", b"_candidates", "_k", b"_k", "_min_score", b"_min_score", "candidates", b"candidates", "k", b"k", "metadata", b"metadata", "min_score", b"min_score"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_candidates", b"_candidates", "_k", b"_k", "_min_score", b"_min_score", "candidates", b"candidates", "include_matches", b"include_matches", "include_scores", b"include_scores", "include_thumbnail", b"include_thumbnail", "k", b"k", "kernel", b"kernel", "metadata", b"metadata", "min_score", b"min_score"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_candidates", b"_candidates", "_exhaustive", b"_exhaustive", "_k", b"_k", "_min_score", b"_min_score", "candidates", b"candidates", "exhaustive", b"exhaustive", "k", b"k", "metadata", b"metadata", "min_score", b"min_score"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_candidates", b"_candidates", "_exhaustive", b"_exhaustive", "_k", b"_k", "_min_score", b"_min_score", "candidates", b"candidates", "exhaustive", b"exhaustive", "include_matches", b"include_matches", "include_proof", b"include_proof", "include_scores", b"include_scores", "include_thumbnail", b"include_thumbnail", "k", b"k", "kernel", b"kernel", "metadata", b"metadata", "min_score", b"min_score"]) -> None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_candidates", b"_candidates"]) -> typing.Literal["candidates"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_exhaustive", b"_exhaustive"]) -> typing.Literal["exhaustive"] | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_k", b"_k"]) -> typing.Literal["k"] | None: ...
     @typing.overload
@@ -143,12 +155,16 @@ class Certificate(google.protobuf.message.Message):
     SOLVED_FIELD_NUMBER: builtins.int
     KTH_SCORE_FIELD_NUMBER: builtins.int
     HIGHEST_PRUNED_BOUND_FIELD_NUMBER: builtins.int
+    STAGES_FIELD_NUMBER: builtins.int
+    LARGEST_GAP_FIELD_NUMBER: builtins.int
     scope: global___Scope.ValueType
     """What the proof covers."""
     collection_size: builtins.int
     """Images in the collection at the version that was searched."""
     recalled: builtins.int
-    """Candidates that came out of the coarse stage (or were given by the caller)."""
+    """Candidates that came out of the coarse stage (or were given by the caller).
+    All images in an exhaustive search.
+    """
     pruned: builtins.int
     """Candidates whose upper bound showed that they cannot be among the hits."""
     solved: builtins.int
@@ -157,6 +173,12 @@ class Certificate(google.protobuf.message.Message):
     """Score of the last place among the first k, before min_score; absent when nothing was solved."""
     highest_pruned_bound: builtins.float
     """Highest upper bound among the pruned candidates; absent when none was pruned."""
+    largest_gap: builtins.float
+    """The largest `Proof.gap` among the hits; absent when there are none."""
+    @property
+    def stages(self) -> global___Stages:
+        """Which stage ruled out how many. The counts may depend on the server's machine and load; the hits never do."""
+
     def __init__(
         self,
         *,
@@ -167,15 +189,103 @@ class Certificate(google.protobuf.message.Message):
         solved: builtins.int = ...,
         kth_score: builtins.float | None = ...,
         highest_pruned_bound: builtins.float | None = ...,
+        stages: global___Stages | None = ...,
+        largest_gap: builtins.float | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_highest_pruned_bound", b"_highest_pruned_bound", "_kth_score", b"_kth_score", "highest_pruned_bound", b"highest_pruned_bound", "kth_score", b"kth_score"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_highest_pruned_bound", b"_highest_pruned_bound", "_kth_score", b"_kth_score", "collection_size", b"collection_size", "highest_pruned_bound", b"highest_pruned_bound", "kth_score", b"kth_score", "pruned", b"pruned", "recalled", b"recalled", "scope", b"scope", "solved", b"solved"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_highest_pruned_bound", b"_highest_pruned_bound", "_kth_score", b"_kth_score", "_largest_gap", b"_largest_gap", "highest_pruned_bound", b"highest_pruned_bound", "kth_score", b"kth_score", "largest_gap", b"largest_gap", "stages", b"stages"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_highest_pruned_bound", b"_highest_pruned_bound", "_kth_score", b"_kth_score", "_largest_gap", b"_largest_gap", "collection_size", b"collection_size", "highest_pruned_bound", b"highest_pruned_bound", "kth_score", b"kth_score", "largest_gap", b"largest_gap", "pruned", b"pruned", "recalled", b"recalled", "scope", b"scope", "solved", b"solved", "stages", b"stages"]) -> None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_highest_pruned_bound", b"_highest_pruned_bound"]) -> typing.Literal["highest_pruned_bound"] | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_kth_score", b"_kth_score"]) -> typing.Literal["kth_score"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_largest_gap", b"_largest_gap"]) -> typing.Literal["largest_gap"] | None: ...
 
 global___Certificate = Certificate
+
+@typing.final
+class Stages(google.protobuf.message.Message):
+    """How many candidates each stage ruled out, in the order in which they run; with Certificate.solved they make up `recalled`."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    GATE_FIELD_NUMBER: builtins.int
+    GATE_DUAL_FIELD_NUMBER: builtins.int
+    BOUND_FIELD_NUMBER: builtins.int
+    DUAL_FIELD_NUMBER: builtins.int
+    gate: builtins.int
+    """Row and column bound of the int8 affinity."""
+    gate_dual: builtins.int
+    """Dual bound of the int8 affinity."""
+    bound: builtins.int
+    """Row and column bound of the float affinity."""
+    dual: builtins.int
+    """Dual bound of the float affinity, the assignment given up on the way included."""
+    def __init__(
+        self,
+        *,
+        gate: builtins.int = ...,
+        gate_dual: builtins.int = ...,
+        bound: builtins.int = ...,
+        dual: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["bound", b"bound", "dual", b"dual", "gate", b"gate", "gate_dual", b"gate_dual"]) -> None: ...
+
+global___Stages = Stages
+
+@typing.final
+class Proof(google.protobuf.message.Message):
+    """That a hit's matching is optimal, checkable in one pass over the matrix M of affinities, n x m: row i for each token of the
+    query that took part, column j for each token of the hit. M is the inner product, with KERNEL_CONTAINMENT w_i cos.
+    No matching is worth more than the sum of all prices when row_prices[i] + column_prices[j] >= M[i, j] everywhere, and
+    the prices of the larger side are not negative and 0 where a token is unmatched.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    KERNEL_FIELD_NUMBER: builtins.int
+    QUERY_TOKENS_FIELD_NUMBER: builtins.int
+    HIT_TOKENS_FIELD_NUMBER: builtins.int
+    VALUE_FIELD_NUMBER: builtins.int
+    ROW_PRICES_FIELD_NUMBER: builtins.int
+    COLUMN_PRICES_FIELD_NUMBER: builtins.int
+    GAP_FIELD_NUMBER: builtins.int
+    kernel: setwise_proto.v1.types_pb2.Kernel.ValueType
+    """What was matched."""
+    value: builtins.float
+    """Sum of M over the matching: the matched sum, or the containment."""
+    gap: builtins.float
+    """Sum of all prices less `value`: 0 but for rounding."""
+    @property
+    def query_tokens(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Tokens of the query that took part, rising; empty: all of them (no region)."""
+
+    @property
+    def hit_tokens(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """The hit's token that each of them is matched with; -1 for none."""
+
+    @property
+    def row_prices(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
+        """One for each token of the query that took part."""
+
+    @property
+    def column_prices(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
+        """One for each token of the hit."""
+
+    def __init__(
+        self,
+        *,
+        kernel: setwise_proto.v1.types_pb2.Kernel.ValueType = ...,
+        query_tokens: collections.abc.Iterable[builtins.int] | None = ...,
+        hit_tokens: collections.abc.Iterable[builtins.int] | None = ...,
+        value: builtins.float = ...,
+        row_prices: collections.abc.Iterable[builtins.float] | None = ...,
+        column_prices: collections.abc.Iterable[builtins.float] | None = ...,
+        gap: builtins.float = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["column_prices", b"column_prices", "gap", b"gap", "hit_tokens", b"hit_tokens", "kernel", b"kernel", "query_tokens", b"query_tokens", "row_prices", b"row_prices", "value", b"value"]) -> None: ...
+
+global___Proof = Proof
 
 @typing.final
 class Timings(google.protobuf.message.Message):
@@ -250,6 +360,7 @@ class Hit(google.protobuf.message.Message):
     MATCHES_FIELD_NUMBER: builtins.int
     THUMBNAIL_FIELD_NUMBER: builtins.int
     IMAGE_SIZE_FIELD_NUMBER: builtins.int
+    PROOF_FIELD_NUMBER: builtins.int
     id: builtins.str
     """The image's id."""
     score: builtins.float
@@ -272,6 +383,10 @@ class Hit(google.protobuf.message.Message):
     def image_size(self) -> setwise_proto.v1.types_pb2.ImageSize:
         """Size of the original; absent when unknown."""
 
+    @property
+    def proof(self) -> global___Proof:
+        """Why no matching of this pair is better, when asked for."""
+
     def __init__(
         self,
         *,
@@ -282,9 +397,10 @@ class Hit(google.protobuf.message.Message):
         matches: setwise_proto.v1.types_pb2.Matches | None = ...,
         thumbnail: builtins.bytes = ...,
         image_size: setwise_proto.v1.types_pb2.ImageSize | None = ...,
+        proof: global___Proof | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["image_size", b"image_size", "matches", b"matches", "scores", b"scores"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["id", b"id", "image_size", b"image_size", "matches", b"matches", "metadata", b"metadata", "score", b"score", "scores", b"scores", "thumbnail", b"thumbnail"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["image_size", b"image_size", "matches", b"matches", "proof", b"proof", "scores", b"scores"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["id", b"id", "image_size", b"image_size", "matches", b"matches", "metadata", b"metadata", "proof", b"proof", "score", b"score", "scores", b"scores", "thumbnail", b"thumbnail"]) -> None: ...
 
 global___Hit = Hit
 
@@ -299,6 +415,8 @@ class SearchResponse(google.protobuf.message.Message):
     TIMINGS_FIELD_NUMBER: builtins.int
     COLLECTION_VERSION_FIELD_NUMBER: builtins.int
     KERNEL_FIELD_NUMBER: builtins.int
+    QUERY_FEATURES_FIELD_NUMBER: builtins.int
+    WARNINGS_FIELD_NUMBER: builtins.int
     collection_version: builtins.int
     """The version of the collection that was searched."""
     kernel: setwise_proto.v1.types_pb2.Kernel.ValueType
@@ -315,6 +433,14 @@ class SearchResponse(google.protobuf.message.Message):
     def timings(self) -> global___Timings:
         """Where the time went."""
 
+    @property
+    def query_features(self) -> setwise_proto.v1.types_pb2.FeatureSet:
+        """The encoded set that was asked with, whole, when proofs were asked for: what they can be checked against."""
+
+    @property
+    def warnings(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Sentences for people on what the answer may lack."""
+
     def __init__(
         self,
         *,
@@ -323,9 +449,11 @@ class SearchResponse(google.protobuf.message.Message):
         timings: global___Timings | None = ...,
         collection_version: builtins.int = ...,
         kernel: setwise_proto.v1.types_pb2.Kernel.ValueType = ...,
+        query_features: setwise_proto.v1.types_pb2.FeatureSet | None = ...,
+        warnings: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["certificate", b"certificate", "timings", b"timings"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["certificate", b"certificate", "collection_version", b"collection_version", "hits", b"hits", "kernel", b"kernel", "timings", b"timings"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["certificate", b"certificate", "query_features", b"query_features", "timings", b"timings"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["certificate", b"certificate", "collection_version", b"collection_version", "hits", b"hits", "kernel", b"kernel", "query_features", b"query_features", "timings", b"timings", "warnings", b"warnings"]) -> None: ...
 
 global___SearchResponse = SearchResponse
 
@@ -460,7 +588,7 @@ class RerankRequest(google.protobuf.message.Message):
 
     @property
     def options(self) -> global___SearchOptions:
-        """How to rank and what to return; `candidates` must be unset. Default k: all of them."""
+        """How to rank and what to return; `candidates` and `exhaustive` must be unset. Default k: all of them."""
 
     def __init__(
         self,
@@ -488,6 +616,8 @@ class RerankResponse(google.protobuf.message.Message):
     MISSING_IDS_FIELD_NUMBER: builtins.int
     COLLECTION_VERSION_FIELD_NUMBER: builtins.int
     KERNEL_FIELD_NUMBER: builtins.int
+    QUERY_FEATURES_FIELD_NUMBER: builtins.int
+    WARNINGS_FIELD_NUMBER: builtins.int
     collection_version: builtins.int
     """The version of the collection that was read."""
     kernel: setwise_proto.v1.types_pb2.Kernel.ValueType
@@ -508,6 +638,14 @@ class RerankResponse(google.protobuf.message.Message):
     def missing_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Ids that the collection does not hold, in the order of the request."""
 
+    @property
+    def query_features(self) -> setwise_proto.v1.types_pb2.FeatureSet:
+        """As in SearchResponse."""
+
+    @property
+    def warnings(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """As in SearchResponse."""
+
     def __init__(
         self,
         *,
@@ -517,9 +655,11 @@ class RerankResponse(google.protobuf.message.Message):
         missing_ids: collections.abc.Iterable[builtins.str] | None = ...,
         collection_version: builtins.int = ...,
         kernel: setwise_proto.v1.types_pb2.Kernel.ValueType = ...,
+        query_features: setwise_proto.v1.types_pb2.FeatureSet | None = ...,
+        warnings: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["certificate", b"certificate", "timings", b"timings"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["certificate", b"certificate", "collection_version", b"collection_version", "hits", b"hits", "kernel", b"kernel", "missing_ids", b"missing_ids", "timings", b"timings"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["certificate", b"certificate", "query_features", b"query_features", "timings", b"timings"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["certificate", b"certificate", "collection_version", b"collection_version", "hits", b"hits", "kernel", b"kernel", "missing_ids", b"missing_ids", "query_features", b"query_features", "timings", b"timings", "warnings", b"warnings"]) -> None: ...
 
 global___RerankResponse = RerankResponse
 
@@ -533,10 +673,13 @@ class CompareRequest(google.protobuf.message.Message):
     A_FIELD_NUMBER: builtins.int
     B_FIELD_NUMBER: builtins.int
     INCLUDE_MATCHES_FIELD_NUMBER: builtins.int
+    KERNEL_FIELD_NUMBER: builtins.int
     collection: builtins.str
     """Name of the collection whose model, encoder and sigma apply; may be empty when the server holds exactly one."""
     include_matches: builtins.bool
     """Return which patch matched which."""
+    kernel: setwise_proto.v1.types_pb2.Kernel.ValueType
+    """Which matching the matches show; not set: as in a search with a. With KERNEL_CONTAINMENT, Scores.containment says how much of a is found in b."""
     @property
     def a(self) -> setwise_proto.v1.types_pb2.Query:
         """The first of the pair: the "query" of Scores and Matches."""
@@ -552,9 +695,10 @@ class CompareRequest(google.protobuf.message.Message):
         a: setwise_proto.v1.types_pb2.Query | None = ...,
         b: setwise_proto.v1.types_pb2.Query | None = ...,
         include_matches: builtins.bool = ...,
+        kernel: setwise_proto.v1.types_pb2.Kernel.ValueType = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["a", b"a", "b", b"b"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["a", b"a", "b", b"b", "collection", b"collection", "include_matches", b"include_matches"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["a", b"a", "b", b"b", "collection", b"collection", "include_matches", b"include_matches", "kernel", b"kernel"]) -> None: ...
 
 global___CompareRequest = CompareRequest
 

@@ -24,19 +24,19 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1csetwise_proto/v1/types.proto\x12\nsetwise.v1\"G\n\x06Tensor\x12 \n\x05\x64type\x18\x01 \x01(\x0e\x32\x11.setwise.v1.DType\x12\r\n\x05shape\x18\x02 \x03(\x03\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\"%\n\x04Grid\x12\x0c\n\x04rows\x18\x01 \x01(\r\x12\x0f\n\x07\x63olumns\x18\x02 \x01(\r\"*\n\tImageSize\x12\r\n\x05width\x18\x01 \x01(\r\x12\x0e\n\x06height\x18\x02 \x01(\r\"\xbd\x01\n\nFeatureSet\x12\"\n\x06tokens\x18\x01 \x01(\x0b\x32\x12.setwise.v1.Tensor\x12 \n\x05stage\x18\x02 \x01(\x0e\x32\x11.setwise.v1.Stage\x12\r\n\x05model\x18\x03 \x01(\t\x12\x0f\n\x07\x65ncoder\x18\x04 \x01(\t\x12\x1e\n\x04grid\x18\x05 \x01(\x0b\x32\x10.setwise.v1.Grid\x12)\n\nimage_size\x18\x06 \x01(\x0b\x32\x15.setwise.v1.ImageSize\"\\\n\x05Query\x12\x0f\n\x05image\x18\x01 \x01(\x0cH\x00\x12\x0c\n\x02id\x18\x02 \x01(\tH\x00\x12*\n\x08\x66\x65\x61tures\x18\x03 \x01(\x0b\x32\x16.setwise.v1.FeatureSetH\x00\x42\x08\n\x06source\"\xa8\x01\n\x06Scores\x12\x0e\n\x06\x63osine\x18\x01 \x01(\x01\x12\x15\n\rinner_product\x18\x02 \x01(\x01\x12\x0b\n\x03rbf\x18\x03 \x01(\x01\x12\x1c\n\x0fspatio_semantic\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x0cmaxsim_query\x18\x05 \x01(\x01\x12\x12\n\nmaxsim_hit\x18\x06 \x01(\x01\x12\x0e\n\x06pooled\x18\x07 \x01(\x01\x42\x12\n\x10_spatio_semantic\"\xaa\x02\n\x07Matches\x12\x14\n\x0cquery_tokens\x18\x01 \x03(\r\x12\x12\n\nhit_tokens\x18\x02 \x03(\r\x12\x12\n\naffinities\x18\x03 \x03(\x01\x12\x0f\n\x07\x63osines\x18\x04 \x03(\x01\x12$\n\nquery_grid\x18\x05 \x01(\x0b\x32\x10.setwise.v1.Grid\x12\"\n\x08hit_grid\x18\x06 \x01(\x0b\x32\x10.setwise.v1.Grid\x12/\n\x10query_image_size\x18\x07 \x01(\x0b\x32\x15.setwise.v1.ImageSize\x12-\n\x0ehit_image_size\x18\x08 \x01(\x0b\x32\x15.setwise.v1.ImageSize\x12\x13\n\x0bquery_boxes\x18\t \x03(\x02\x12\x11\n\thit_boxes\x18\n \x03(\x02\"\x97\x01\n\x05Value\x12\x14\n\nbool_value\x18\x01 \x01(\x08H\x00\x12\x13\n\tint_value\x18\x02 \x01(\x12H\x00\x12\x16\n\x0c\x64ouble_value\x18\x03 \x01(\x01H\x00\x12\x16\n\x0cstring_value\x18\x04 \x01(\tH\x00\x12+\n\nlist_value\x18\x05 \x01(\x0b\x32\x15.setwise.v1.ListValueH\x00\x42\x06\n\x04kind\".\n\tListValue\x12!\n\x06values\x18\x01 \x03(\x0b\x32\x11.setwise.v1.Value\"/\n\x10MetadataSelector\x12\x0e\n\x06\x66ields\x18\x01 \x03(\t\x12\x0b\n\x03\x61ll\x18\x02 \x01(\x08\"I\n\tItemError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\r\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\r\n\x05\x66ield\x18\x04 \x01(\t*D\n\x05\x44Type\x12\x15\n\x11\x44TYPE_UNSPECIFIED\x10\x00\x12\x11\n\rDTYPE_FLOAT16\x10\x01\x12\x11\n\rDTYPE_FLOAT32\x10\x02*@\n\x05Stage\x12\x15\n\x11STAGE_UNSPECIFIED\x10\x00\x12\r\n\tSTAGE_RAW\x10\x01\x12\x11\n\rSTAGE_ENCODED\x10\x02*]\n\x06Kernel\x12\x16\n\x12KERNEL_UNSPECIFIED\x10\x00\x12\x11\n\rKERNEL_COSINE\x10\x01\x12\x18\n\x14KERNEL_INNER_PRODUCT\x10\x02\x12\x0e\n\nKERNEL_RBF\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1csetwise_proto/v1/types.proto\x12\nsetwise.v1\"G\n\x06Tensor\x12 \n\x05\x64type\x18\x01 \x01(\x0e\x32\x11.setwise.v1.DType\x12\r\n\x05shape\x18\x02 \x03(\x03\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\"%\n\x04Grid\x12\x0c\n\x04rows\x18\x01 \x01(\r\x12\x0f\n\x07\x63olumns\x18\x02 \x01(\r\"*\n\tImageSize\x12\r\n\x05width\x18\x01 \x01(\r\x12\x0e\n\x06height\x18\x02 \x01(\r\"\xbd\x01\n\nFeatureSet\x12\"\n\x06tokens\x18\x01 \x01(\x0b\x32\x12.setwise.v1.Tensor\x12 \n\x05stage\x18\x02 \x01(\x0e\x32\x11.setwise.v1.Stage\x12\r\n\x05model\x18\x03 \x01(\t\x12\x0f\n\x07\x65ncoder\x18\x04 \x01(\t\x12\x1e\n\x04grid\x18\x05 \x01(\x0b\x32\x10.setwise.v1.Grid\x12)\n\nimage_size\x18\x06 \x01(\x0b\x32\x15.setwise.v1.ImageSize\"?\n\x03\x42ox\x12\x0c\n\x04left\x18\x01 \x01(\x01\x12\x0b\n\x03top\x18\x02 \x01(\x01\x12\r\n\x05right\x18\x03 \x01(\x01\x12\x0e\n\x06\x62ottom\x18\x04 \x01(\x01\"3\n\x04Mask\x12\x0c\n\x04rows\x18\x01 \x01(\r\x12\x0f\n\x07\x63olumns\x18\x02 \x01(\r\x12\x0c\n\x04\x62its\x18\x03 \x01(\x0c\"S\n\x06Region\x12\x1e\n\x03\x62ox\x18\x01 \x01(\x0b\x32\x0f.setwise.v1.BoxH\x00\x12 \n\x04mask\x18\x02 \x01(\x0b\x32\x10.setwise.v1.MaskH\x00\x42\x07\n\x05shape\"\x80\x01\n\x05Query\x12\x0f\n\x05image\x18\x01 \x01(\x0cH\x00\x12\x0c\n\x02id\x18\x02 \x01(\tH\x00\x12*\n\x08\x66\x65\x61tures\x18\x03 \x01(\x0b\x32\x16.setwise.v1.FeatureSetH\x00\x12\"\n\x06region\x18\x04 \x01(\x0b\x32\x12.setwise.v1.RegionB\x08\n\x06source\"\xd2\x01\n\x06Scores\x12\x0e\n\x06\x63osine\x18\x01 \x01(\x01\x12\x15\n\rinner_product\x18\x02 \x01(\x01\x12\x0b\n\x03rbf\x18\x03 \x01(\x01\x12\x1c\n\x0fspatio_semantic\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x0cmaxsim_query\x18\x05 \x01(\x01\x12\x12\n\nmaxsim_hit\x18\x06 \x01(\x01\x12\x0e\n\x06pooled\x18\x07 \x01(\x01\x12\x18\n\x0b\x63ontainment\x18\x08 \x01(\x01H\x01\x88\x01\x01\x42\x12\n\x10_spatio_semanticB\x0e\n\x0c_containment\"\xaa\x02\n\x07Matches\x12\x14\n\x0cquery_tokens\x18\x01 \x03(\r\x12\x12\n\nhit_tokens\x18\x02 \x03(\r\x12\x12\n\naffinities\x18\x03 \x03(\x01\x12\x0f\n\x07\x63osines\x18\x04 \x03(\x01\x12$\n\nquery_grid\x18\x05 \x01(\x0b\x32\x10.setwise.v1.Grid\x12\"\n\x08hit_grid\x18\x06 \x01(\x0b\x32\x10.setwise.v1.Grid\x12/\n\x10query_image_size\x18\x07 \x01(\x0b\x32\x15.setwise.v1.ImageSize\x12-\n\x0ehit_image_size\x18\x08 \x01(\x0b\x32\x15.setwise.v1.ImageSize\x12\x13\n\x0bquery_boxes\x18\t \x03(\x02\x12\x11\n\thit_boxes\x18\n \x03(\x02\"\x97\x01\n\x05Value\x12\x14\n\nbool_value\x18\x01 \x01(\x08H\x00\x12\x13\n\tint_value\x18\x02 \x01(\x12H\x00\x12\x16\n\x0c\x64ouble_value\x18\x03 \x01(\x01H\x00\x12\x16\n\x0cstring_value\x18\x04 \x01(\tH\x00\x12+\n\nlist_value\x18\x05 \x01(\x0b\x32\x15.setwise.v1.ListValueH\x00\x42\x06\n\x04kind\".\n\tListValue\x12!\n\x06values\x18\x01 \x03(\x0b\x32\x11.setwise.v1.Value\"/\n\x10MetadataSelector\x12\x0e\n\x06\x66ields\x18\x01 \x03(\t\x12\x0b\n\x03\x61ll\x18\x02 \x01(\x08\"I\n\tItemError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\r\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\r\n\x05\x66ield\x18\x04 \x01(\t*D\n\x05\x44Type\x12\x15\n\x11\x44TYPE_UNSPECIFIED\x10\x00\x12\x11\n\rDTYPE_FLOAT16\x10\x01\x12\x11\n\rDTYPE_FLOAT32\x10\x02*@\n\x05Stage\x12\x15\n\x11STAGE_UNSPECIFIED\x10\x00\x12\r\n\tSTAGE_RAW\x10\x01\x12\x11\n\rSTAGE_ENCODED\x10\x02*u\n\x06Kernel\x12\x16\n\x12KERNEL_UNSPECIFIED\x10\x00\x12\x11\n\rKERNEL_COSINE\x10\x01\x12\x18\n\x14KERNEL_INNER_PRODUCT\x10\x02\x12\x0e\n\nKERNEL_RBF\x10\x03\x12\x16\n\x12KERNEL_CONTAINMENT\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'setwise_proto.v1.types_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DTYPE']._serialized_start=1284
-  _globals['_DTYPE']._serialized_end=1352
-  _globals['_STAGE']._serialized_start=1354
-  _globals['_STAGE']._serialized_end=1418
-  _globals['_KERNEL']._serialized_start=1420
-  _globals['_KERNEL']._serialized_end=1513
+  _globals['_DTYPE']._serialized_start=1566
+  _globals['_DTYPE']._serialized_end=1634
+  _globals['_STAGE']._serialized_start=1636
+  _globals['_STAGE']._serialized_end=1700
+  _globals['_KERNEL']._serialized_start=1702
+  _globals['_KERNEL']._serialized_end=1819
   _globals['_TENSOR']._serialized_start=44
   _globals['_TENSOR']._serialized_end=115
   _globals['_GRID']._serialized_start=117
@@ -45,18 +45,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_IMAGESIZE']._serialized_end=198
   _globals['_FEATURESET']._serialized_start=201
   _globals['_FEATURESET']._serialized_end=390
-  _globals['_QUERY']._serialized_start=392
-  _globals['_QUERY']._serialized_end=484
-  _globals['_SCORES']._serialized_start=487
-  _globals['_SCORES']._serialized_end=655
-  _globals['_MATCHES']._serialized_start=658
-  _globals['_MATCHES']._serialized_end=956
-  _globals['_VALUE']._serialized_start=959
-  _globals['_VALUE']._serialized_end=1110
-  _globals['_LISTVALUE']._serialized_start=1112
-  _globals['_LISTVALUE']._serialized_end=1158
-  _globals['_METADATASELECTOR']._serialized_start=1160
-  _globals['_METADATASELECTOR']._serialized_end=1207
-  _globals['_ITEMERROR']._serialized_start=1209
-  _globals['_ITEMERROR']._serialized_end=1282
+  _globals['_BOX']._serialized_start=392
+  _globals['_BOX']._serialized_end=455
+  _globals['_MASK']._serialized_start=457
+  _globals['_MASK']._serialized_end=508
+  _globals['_REGION']._serialized_start=510
+  _globals['_REGION']._serialized_end=593
+  _globals['_QUERY']._serialized_start=596
+  _globals['_QUERY']._serialized_end=724
+  _globals['_SCORES']._serialized_start=727
+  _globals['_SCORES']._serialized_end=937
+  _globals['_MATCHES']._serialized_start=940
+  _globals['_MATCHES']._serialized_end=1238
+  _globals['_VALUE']._serialized_start=1241
+  _globals['_VALUE']._serialized_end=1392
+  _globals['_LISTVALUE']._serialized_start=1394
+  _globals['_LISTVALUE']._serialized_end=1440
+  _globals['_METADATASELECTOR']._serialized_start=1442
+  _globals['_METADATASELECTOR']._serialized_end=1489
+  _globals['_ITEMERROR']._serialized_start=1491
+  _globals['_ITEMERROR']._serialized_end=1564
 # @@protoc_insertion_point(module_scope)

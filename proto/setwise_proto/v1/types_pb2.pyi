@@ -74,25 +74,33 @@ class _Kernel:
 class _KernelEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_Kernel.ValueType], builtins.type):
     DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
     KERNEL_UNSPECIFIED: _Kernel.ValueType  # 0
-    """Not set: the cosine."""
+    """Not set: the cosine; with a region, KERNEL_CONTAINMENT."""
     KERNEL_COSINE: _Kernel.ValueType  # 1
     """L / (|Q| |X|), in [-1, 1]."""
     KERNEL_INNER_PRODUCT: _Kernel.ValueType  # 2
     """L itself."""
     KERNEL_RBF: _Kernel.ValueType  # 3
     """exp(-(|Q|^2 + |X|^2 - 2 L) / (2 sigma^2)), in (0, 1]; sigma is the collection's."""
+    KERNEL_CONTAINMENT: _Kernel.ValueType  # 4
+    """How much of the query Q is found in X, in [-1, 1]: the largest sum over one-to-one matchings of w_i cos(q_i, x_p(i)),
+    w_i = |q_i|^2 / |Q|^2. A matching of its own, made for queries of fewer tokens than X has, such as regions.
+    """
 
 class Kernel(_Kernel, metaclass=_KernelEnumTypeWrapper):
     """Which reading of the optimal matching ranks the answers. L is the matched sum, |X| the Frobenius norm of a set."""
 
 KERNEL_UNSPECIFIED: Kernel.ValueType  # 0
-"""Not set: the cosine."""
+"""Not set: the cosine; with a region, KERNEL_CONTAINMENT."""
 KERNEL_COSINE: Kernel.ValueType  # 1
 """L / (|Q| |X|), in [-1, 1]."""
 KERNEL_INNER_PRODUCT: Kernel.ValueType  # 2
 """L itself."""
 KERNEL_RBF: Kernel.ValueType  # 3
 """exp(-(|Q|^2 + |X|^2 - 2 L) / (2 sigma^2)), in (0, 1]; sigma is the collection's."""
+KERNEL_CONTAINMENT: Kernel.ValueType  # 4
+"""How much of the query Q is found in X, in [-1, 1]: the largest sum over one-to-one matchings of w_i cos(q_i, x_p(i)),
+w_i = |q_i|^2 / |Q|^2. A matching of its own, made for queries of fewer tokens than X has, such as regions.
+"""
 global___Kernel = Kernel
 
 @typing.final
@@ -213,14 +221,101 @@ class FeatureSet(google.protobuf.message.Message):
 global___FeatureSet = FeatureSet
 
 @typing.final
+class Box(google.protobuf.message.Message):
+    """A rectangle of an image."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    LEFT_FIELD_NUMBER: builtins.int
+    TOP_FIELD_NUMBER: builtins.int
+    RIGHT_FIELD_NUMBER: builtins.int
+    BOTTOM_FIELD_NUMBER: builtins.int
+    left: builtins.float
+    """Left edge in pixels of the image after its EXIF orientation was applied."""
+    top: builtins.float
+    """Top edge."""
+    right: builtins.float
+    """Right edge, beyond left."""
+    bottom: builtins.float
+    """Bottom edge, beyond top."""
+    def __init__(
+        self,
+        *,
+        left: builtins.float = ...,
+        top: builtins.float = ...,
+        right: builtins.float = ...,
+        bottom: builtins.float = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["bottom", b"bottom", "left", b"left", "right", b"right", "top", b"top"]) -> None: ...
+
+global___Box = Box
+
+@typing.final
+class Mask(google.protobuf.message.Message):
+    """Which places of an image count: laid over the whole of it, one bit a pixel, a grid position, or anything between."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ROWS_FIELD_NUMBER: builtins.int
+    COLUMNS_FIELD_NUMBER: builtins.int
+    BITS_FIELD_NUMBER: builtins.int
+    rows: builtins.int
+    """Bits from top to bottom, at least 1."""
+    columns: builtins.int
+    """Bits from left to right, at least 1."""
+    bits: builtins.bytes
+    """rows * columns bits, row by row from the top left, the first bit the highest of the first byte; the last byte padded with 0."""
+    def __init__(
+        self,
+        *,
+        rows: builtins.int = ...,
+        columns: builtins.int = ...,
+        bits: builtins.bytes = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["bits", b"bits", "columns", b"columns", "rows", b"rows"]) -> None: ...
+
+global___Mask = Mask
+
+@typing.final
+class Region(google.protobuf.message.Message):
+    """A part of an image. A token takes part when at least half of its cell of the grid lies inside; when none does, those
+    whose cells have the largest part inside.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    BOX_FIELD_NUMBER: builtins.int
+    MASK_FIELD_NUMBER: builtins.int
+    @property
+    def box(self) -> global___Box:
+        """A rectangle; needs a set whose grid and image size are known."""
+
+    @property
+    def mask(self) -> global___Mask:
+        """A mask; needs a set whose grid is known."""
+
+    def __init__(
+        self,
+        *,
+        box: global___Box | None = ...,
+        mask: global___Mask | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["box", b"box", "mask", b"mask", "shape", b"shape"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["box", b"box", "mask", b"mask", "shape", b"shape"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["shape", b"shape"]) -> typing.Literal["box", "mask"] | None: ...
+
+global___Region = Region
+
+@typing.final
 class Query(google.protobuf.message.Message):
-    """What is asked with: exactly one of the three."""
+    """What is asked with: exactly one of the three sources."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     IMAGE_FIELD_NUMBER: builtins.int
     ID_FIELD_NUMBER: builtins.int
     FEATURES_FIELD_NUMBER: builtins.int
+    REGION_FIELD_NUMBER: builtins.int
     image: builtins.bytes
     """An encoded image file (JPEG, PNG, WebP, BMP, TIFF or GIF), not pixels."""
     id: builtins.str
@@ -229,15 +324,20 @@ class Query(google.protobuf.message.Message):
     def features(self) -> global___FeatureSet:
         """A ready-made feature set."""
 
+    @property
+    def region(self) -> global___Region:
+        """The part of it to ask with; absent for all of it."""
+
     def __init__(
         self,
         *,
         image: builtins.bytes = ...,
         id: builtins.str = ...,
         features: global___FeatureSet | None = ...,
+        region: global___Region | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["features", b"features", "id", b"id", "image", b"image", "source", b"source"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["features", b"features", "id", b"id", "image", b"image", "source", b"source"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["features", b"features", "id", b"id", "image", b"image", "region", b"region", "source", b"source"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["features", b"features", "id", b"id", "image", b"image", "region", b"region", "source", b"source"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["source", b"source"]) -> typing.Literal["image", "id", "features"] | None: ...
 
 global___Query = Query
@@ -255,6 +355,7 @@ class Scores(google.protobuf.message.Message):
     MAXSIM_QUERY_FIELD_NUMBER: builtins.int
     MAXSIM_HIT_FIELD_NUMBER: builtins.int
     POOLED_FIELD_NUMBER: builtins.int
+    CONTAINMENT_FIELD_NUMBER: builtins.int
     cosine: builtins.float
     """KERNEL_COSINE of the optimal matching: the semantic similarity."""
     inner_product: builtins.float
@@ -269,6 +370,8 @@ class Scores(google.protobuf.message.Message):
     """Sum over the hit's tokens of their best affinity in the query, divided by |Q| |X|."""
     pooled: builtins.float
     """Cosine of the two mean vectors: position and number forgotten."""
+    containment: builtins.float
+    """KERNEL_CONTAINMENT, from a matching of its own; absent unless it was the kernel."""
     def __init__(
         self,
         *,
@@ -279,16 +382,22 @@ class Scores(google.protobuf.message.Message):
         maxsim_query: builtins.float = ...,
         maxsim_hit: builtins.float = ...,
         pooled: builtins.float = ...,
+        containment: builtins.float | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_spatio_semantic", b"_spatio_semantic", "spatio_semantic", b"spatio_semantic"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_spatio_semantic", b"_spatio_semantic", "cosine", b"cosine", "inner_product", b"inner_product", "maxsim_hit", b"maxsim_hit", "maxsim_query", b"maxsim_query", "pooled", b"pooled", "rbf", b"rbf", "spatio_semantic", b"spatio_semantic"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_containment", b"_containment", "_spatio_semantic", b"_spatio_semantic", "containment", b"containment", "spatio_semantic", b"spatio_semantic"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_containment", b"_containment", "_spatio_semantic", b"_spatio_semantic", "containment", b"containment", "cosine", b"cosine", "inner_product", b"inner_product", "maxsim_hit", b"maxsim_hit", "maxsim_query", b"maxsim_query", "pooled", b"pooled", "rbf", b"rbf", "spatio_semantic", b"spatio_semantic"]) -> None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_containment", b"_containment"]) -> typing.Literal["containment"] | None: ...
+    @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_spatio_semantic", b"_spatio_semantic"]) -> typing.Literal["spatio_semantic"] | None: ...
 
 global___Scores = Scores
 
 @typing.final
 class Matches(google.protobuf.message.Message):
-    """Which token of the query was matched with which of the hit, strongest first. The arrays run in parallel."""
+    """Which token of the query was matched with which of the hit, strongest first (with KERNEL_CONTAINMENT: by w_i cos).
+    The arrays run in parallel. Indices count all tokens of the image, also when a region was asked for.
+    """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -312,7 +421,7 @@ class Matches(google.protobuf.message.Message):
 
     @property
     def affinities(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
-        """What the pair adds to the matched sum: the inner product of its two tokens."""
+        """The inner product of the pair's two tokens: what it adds to the matched sum."""
 
     @property
     def cosines(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:

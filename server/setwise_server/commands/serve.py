@@ -18,6 +18,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-queue", type=int, metavar="N", help="calls that may wait (default: 64)")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: %(default)s)")
     parser.add_argument("--threads", type=int, metavar="N", help="cores of one forward pass (default: torch's choice)")
+    parser.add_argument("--scan-threads", type=int, metavar="N", help="cores of one exhaustive search (default: all)")
+    parser.add_argument(
+        "--region-limit",
+        type=int,
+        metavar="N",
+        help="collections of up to N images are searched exhaustively for regions (default: 20000)",
+    )
     parser.add_argument(
         "--weights", action="append", default=[], metavar="MODEL=FILE", type=_pair, help="local weights of a model"
     )
@@ -32,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     from setwise_server.settings import ServerSettings
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    named = ("host", "port", "workers", "max_queue", "device", "threads", "grace")
+    named = ("host", "port", "workers", "max_queue", "device", "threads", "scan_threads", "region_limit", "grace")
     given = {name: value for name in named if (value := getattr(args, name)) is not None}
     settings = ServerSettings(weights=tuple(args.weights), **given)
     serve(args.directories, settings, lambda line: print(line, flush=True))

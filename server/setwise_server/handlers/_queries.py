@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from setwise_engine.errors import EngineError, InvalidInput
 from setwise_engine.feature_set import FeatureSet
 from setwise_engine.features import PreparedImage
-from setwise_engine.search import comparable
+from setwise_engine.search import Region, comparable
 from setwise_proto.v1 import search_pb2
 from setwise_proto.v1 import types_pb2 as pb
 from setwise_server._call import Call
 from setwise_server._errors import LimitError, at
+from setwise_server._regions import region_from_proto
 from setwise_server._registry import Entry, Registry
 from setwise_server._tensors import features_from_proto
 from setwise_server.settings import Limits
@@ -23,9 +24,12 @@ __all__ = ["Queries", "Resolved", "encode_set"]
 
 @dataclass(slots=True)
 class Resolved:
-    """A query on its way: the encoded set, or why there is none. `stored` is its id when it is an image of the
-    collection itself. Times in seconds; those of a forward pass shared by several images are each image's share."""
+    """A query on its way: the encoded set, or why there is none. `path` is its place in the request; `stored` its id
+    when it is an image of the collection itself; `region` the part of it to ask with. Times in seconds; those of a
+    forward pass shared by several images are each image's share."""
 
+    path: str
+    region: Region | None = None
     features: FeatureSet | None = None
     stored: str | None = None
     error: EngineError | None = None
@@ -57,12 +61,12 @@ class Queries:
     def resolve(self, entry: Entry, queries: Sequence[tuple[str, pb.Query]], call: Call) -> list[Resolved]:
         """One Resolved a query, in order, all images in one forward pass. The strings are the queries' places in the
         request, for errors. A caller's mistake is kept in its Resolved; anything else is raised."""
-        resolved = [Resolved() for _ in queries]
+        resolved = [Resolved(path) for path, _ in queries]
         images: list[tuple[Resolved, PreparedImage]] = []
-        for result, (path, query) in zip(resolved, queries, strict=True):
+        for result, (_, query) in zip(resolved, queries, strict=True):
             call.check()
             try:
-                with at(path):
+                with at(result.path):
                     prepared = self._begin(entry, query, result)
             except EngineError as error:
                 result.error = error
@@ -77,6 +81,7 @@ class Queries:
     def _begin(self, entry: Entry, query: pb.Query, result: Resolved) -> PreparedImage | None:
         """All that is done query by query; the pixels when a forward pass is still to come."""
         kind = query.WhichOneof("source")
+        result.region = region_from_proto(query, self._limits)
         if kind == "image":
             with at("image"):
                 return self._prepare(entry, query.image, result)

@@ -12,9 +12,10 @@ from setwise_proto.v1 import types_pb2
 from setwise_server import convert
 from setwise_server._call import Call
 from setwise_server._errors import LimitError, at
+from setwise_server._regions import regions_at
 from setwise_server._registry import Entry, Registry
 from setwise_server._status import error_info, status_of
-from setwise_server._tensors import features_from_proto
+from setwise_server._tensors import features_from_proto, features_to_proto
 from setwise_server.handlers._queries import Queries, Resolved, encode_set
 from setwise_server.settings import Limits
 
@@ -57,24 +58,29 @@ class SearchHandlers:
         (query,) = self._queries.resolve(entry, [("query", request.query)], call)
         features = query.value()
         sets = _candidate_sets(entry, request.candidates, self._limits, call)
-        answer = entry.searcher.rerank(features, request.ids, sets, options, call)
+        with regions_at({"region": "query.region"}):
+            answer = entry.searcher.rerank(features, request.ids, sets, options, call, region=query.region)
         return pb.RerankResponse(
-            hits=[convert.hit_to_proto(hit, features) for hit in answer.hits],
+            hits=[convert.hit_to_proto(hit, features, answer) for hit in answer.hits],
             certificate=convert.certificate_to_proto(answer),
             timings=_timings(query, answer, call),
             missing_ids=answer.missing,
             collection_version=answer.version,
-            kernel=convert.kernel_to_proto(options.kernel),
+            kernel=convert.kernel_to_proto(answer.kernel),
+            query_features=features_to_proto(features) if options.proofs else None,
+            warnings=answer.warnings,
         )
 
     def compare(self, request: pb.CompareRequest, call: Call) -> pb.CompareResponse:
         """Every score of one pair."""
         entry = self._registry.get(request.collection)
+        kernel = convert.kernel_from_proto(request.kernel)
         a, b = self._queries.resolve(entry, [("a", request.a), ("b", request.b)], call)
         left, right = a.value(), b.value()
         call.check()
         before = call.elapsed_ms()
-        match = entry.searcher.compare(left, right)
+        with regions_at({"region_a": "a.region", "region_b": "b.region"}):
+            match = entry.searcher.compare(left, right, kernel=kernel, region_a=a.region, region_b=b.region)
         timings = pb.Timings(
             decode_ms=(a.decode_s + b.decode_s) * 1000,
             extract_ms=(a.extract_s + b.extract_s) * 1000,
@@ -89,16 +95,19 @@ class SearchHandlers:
 def _search(entry: Entry, query: Resolved, options: Options, call: Call) -> pb.SearchResponse:
     features = query.value()
     call.check()
-    if query.stored is None:
-        answer = entry.searcher.search(features, options, call)
-    else:
-        answer = entry.searcher.search_id(query.stored, options, call)
+    with regions_at({"region": f"{query.path}.region"}):
+        if query.stored is None:
+            answer = entry.searcher.search(features, options, call, region=query.region)
+        else:
+            answer = entry.searcher.search_id(query.stored, options, call, region=query.region)
     return pb.SearchResponse(
-        hits=[convert.hit_to_proto(hit, features) for hit in answer.hits],
+        hits=[convert.hit_to_proto(hit, features, answer) for hit in answer.hits],
         certificate=convert.certificate_to_proto(answer),
         timings=_timings(query, answer, call),
         collection_version=answer.version,
-        kernel=convert.kernel_to_proto(options.kernel),
+        kernel=convert.kernel_to_proto(answer.kernel),
+        query_features=features_to_proto(features) if options.proofs else None,
+        warnings=answer.warnings,
     )
 
 
@@ -130,6 +139,10 @@ def _check_count(request: pb.RerankRequest, count: int, limits: Limits) -> None:
     if request.options.HasField("candidates"):
         raise InvalidInput(
             "a rerank scores exactly the given candidates; leave options.candidates out", field="options.candidates"
+        )
+    if request.options.exhaustive:
+        raise InvalidInput(
+            "a rerank scores exactly the given candidates; leave options.exhaustive out", field="options.exhaustive"
         )
     if count > limits.max_candidates:
         message = f"{count} candidates to rerank; this server takes at most {limits.max_candidates}"
