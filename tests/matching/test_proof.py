@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from families import FAMILIES, matrix
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from setwise_engine.errors import InvalidInput
 from setwise_engine.matching import Assignment, assign, verify
+from setwise_engine.matching._paths import available, use
 
 SHAPES = [(5, 5), (4, 7), (7, 4)]
 SCALES = [1e-8, 1.0, 1e8]
@@ -57,6 +59,40 @@ def test_a_worse_matching_is_caught_even_with_an_honest_value_and_gap(shape: tup
         verify(A, forged)
 
 
+@pytest.mark.parametrize("path", available())
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("shape", [(8, 8), (5, 9), (9, 5)])
+def test_no_path_s_proof_can_be_bent(path: str, family: str, shape: tuple[int, int]) -> None:
+    """One number is changed, and the gap with it, so that nothing but the proof itself can tell."""
+    A = matrix(family, 5, *shape)
+    with use(path):
+        a = assign(A)
+    scale = np.abs(A).max()
+    rng = np.random.default_rng(6)
+    for sign in (-1e-6, 1e-6):
+        by = sign * scale
+        at = int(rng.integers(min(shape)))
+        forged = [
+            replace(a, row_prices=bumped(a.row_prices, at, by), gap=a.gap + by),
+            replace(a, column_prices=bumped(a.column_prices, at, by), gap=a.gap + by),
+            replace(a, value=a.value + by, gap=a.gap - by),
+        ]
+        for one in forged if by else []:
+            with pytest.raises(InvalidInput):
+                verify(A, one)
+    verify(A, a)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_another_matrix_of_the_family_is_not_proven(family: str) -> None:
+    A, other = (matrix(family, seed, 12, 15) for seed in (1, 2))
+    apart = np.abs(A - other).max() > 1e-9 * np.abs(A).max()
+    a = assign(A)
+    if apart and abs(assign(other).value - a.value) > 1e-9 * np.abs(A).max():
+        with pytest.raises(InvalidInput):
+            verify(other, a)
+
+
 @given(st.integers(0, 2**32 - 1), st.sampled_from(SHAPES), st.floats(1.0, 1e30))
 def test_huge_prices_buy_no_leniency(seed: int, shape: tuple[int, int], size: float) -> None:
     rng = np.random.default_rng(seed)
@@ -96,11 +132,15 @@ def test_what_is_no_matching_is_caught(columns: list[float], complaint: str) -> 
 
 def test_prices_of_the_wrong_shape_or_not_finite_are_caught() -> None:
     A, a = solved((3, 4))
-    with pytest.raises(InvalidInput, match="shapes"):
+    with pytest.raises(InvalidInput, match=r"row prices must be 3 .* not float64 of shape"):
         verify(A, replace(a, row_prices=a.row_prices[:2]))
+    with pytest.raises(InvalidInput, match=r"column prices must be 4 .* not list"):
+        verify(A, replace(a, column_prices=a.column_prices.tolist()))
     with pytest.raises(InvalidInput, match="NaN"):
         verify(A, replace(a, row_prices=np.full(3, np.nan)))
-    with pytest.raises(InvalidInput, match="NaN"):
+    with pytest.raises(InvalidInput, match="row price is NaN or beyond"):
+        verify(A, replace(a, row_prices=np.full(3, -1e308)))
+    with pytest.raises(InvalidInput, match="value is nan"):
         verify(A, replace(a, value=np.nan))
 
 

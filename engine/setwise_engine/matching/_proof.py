@@ -9,9 +9,11 @@ from numpy.typing import ArrayLike
 
 from setwise_engine.errors import InvalidInput
 from setwise_engine.matching._types import Assignment, Floats, Indices
-from setwise_engine.matching.reference import checked
+from setwise_engine.matching.reference import LARGEST, checked
 
 __all__ = ["verify"]
+
+_LARGEST_PRICE = 100 * LARGEST  # an optimum's prices stay below 3 max|A|; sums of these do not overflow
 
 
 def verify(A: ArrayLike, assignment: Assignment, *, tolerance: float | None = None) -> None:
@@ -42,19 +44,25 @@ def _refuse(what: str) -> InvalidInput:
 
 def _check_shapes(A: Floats, a: Assignment) -> None:
     n, m = A.shape
-    if a.row_prices.shape != (n,) or a.column_prices.shape != (m,):
-        raise _refuse(f"prices have shapes {a.row_prices.shape} and {a.column_prices.shape} for a {n} x {m} matrix")
-    if not (np.isfinite(a.row_prices).all() and np.isfinite(a.column_prices).all()):
-        raise _refuse("a price is NaN or infinite")
-    if not (math.isfinite(a.value) and math.isfinite(a.gap)):
-        raise _refuse("the value or the gap is NaN or infinite")
+    for name, prices, size in (("row", a.row_prices, n), ("column", a.column_prices, m)):
+        if not isinstance(prices, np.ndarray) or prices.dtype.kind != "f" or prices.shape != (size,):
+            raise _refuse(f"{name} prices must be {size} floating-point numbers, not {_kind(prices)}")
+        if not (np.abs(prices) <= _LARGEST_PRICE).all():
+            raise _refuse(f"a {name} price is NaN or beyond {_LARGEST_PRICE:g}")
+    for name, number in (("value", a.value), ("gap", a.gap)):
+        if not isinstance(number, (int, float)) or not math.isfinite(number):
+            raise _refuse(f"the {name} is {number!r}, which is no finite number")
+
+
+def _kind(array: object) -> str:
+    return f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
 
 
 def _check_matching(A: Floats, a: Assignment) -> None:
     pairs = min(A.shape)
     for name, indices, size in (("row", a.rows, A.shape[0]), ("column", a.columns, A.shape[1])):
-        if indices.shape != (pairs,) or not np.issubdtype(indices.dtype, np.integer):
-            raise _refuse(f"{name}s must be {pairs} integers, not {indices.dtype} of shape {indices.shape}")
+        if not isinstance(indices, np.ndarray) or indices.dtype.kind not in "iu" or indices.shape != (pairs,):
+            raise _refuse(f"{name}s must be {pairs} integers, not {_kind(indices)}")
         if pairs and (indices.min() < 0 or indices.max() >= size):
             raise _refuse(f"a {name} lies outside [0, {size})")
         if len(np.unique(indices)) != pairs:

@@ -20,13 +20,14 @@ from setwise_engine.errors import FeatureError, InvalidInput
 from setwise_engine.matching._integers import floats, integers, optimum
 from setwise_engine.matching._types import Assignment, Floats, Half
 
-__all__ = ["affinity", "assign", "checked", "square", "squares", "upper_bound"]
+__all__ = ["LARGEST", "affinity", "assign", "checked", "square", "squares", "upper_bound"]
 
 # A float16 number is an integer k times 2^-24 with |k| < 2^40. With k = 2^20 h + l, |h| <= 2^20 and |l| <= 2^19,
 # products of two such digits are integers of at most 2^40, and float64 adds up 2^12 of them exactly.
 _BLOCK = 1 << 12
 
-_LARGEST = 1e300
+LARGEST = 1e300
+"""No entry of an affinity to assign may be larger: sums of prices stay finite."""
 
 
 def affinity(q: Half, x: Half) -> Floats:
@@ -115,9 +116,9 @@ def checked(A: ArrayLike) -> Floats:
         largest = float(np.abs(matrix).max(initial=0.0))
     if not math.isfinite(largest):
         raise InvalidInput("the affinity holds NaN or infinity; every number must be finite", field="affinity")
-    if largest > _LARGEST:
+    if largest > LARGEST:
         raise InvalidInput(
-            f"the affinity holds numbers up to {largest:g}, whose sums may overflow; scale it to at most {_LARGEST:g}",
+            f"the affinity holds numbers up to {largest:g}, whose sums may overflow; scale it to at most {LARGEST:g}",
             field="affinity",
         )
     return matrix
