@@ -42,7 +42,7 @@ def affinity(q: Half, x: Half) -> Floats:
             f"one set has tokens of {q.shape[1]} dimensions and the other of {x.shape[1]}; compare sets of one encoder",
             field="tokens",
         )
-    parts: list[Floats] = []
+    parts: list[Floats] = [np.zeros((len(q), len(x)))]
     for first in range(0, q.shape[1], _BLOCK):
         (a, b), (c, d) = (_digits(tokens[:, first : first + _BLOCK]) for tokens in (q, x))
         parts += [a @ c.T * 2.0**-8, (a @ d.T + b @ c.T) * 2.0**-28, b @ d.T * 2.0**-48]
@@ -51,7 +51,7 @@ def affinity(q: Half, x: Half) -> Floats:
 
 def squares(tokens: Half) -> Floats:
     """Squared norms of tokens, (n, d) float16 to (n,) float64: the diagonal of their affinity with themselves."""
-    parts: list[Floats] = []
+    parts: list[Floats] = [np.zeros(len(tokens))]
     for first in range(0, tokens.shape[1], _BLOCK):
         a, b = _digits(tokens[:, first : first + _BLOCK])
         sums = (np.einsum("nd,nd->n", *pair) for pair in ((a, a), (a, b), (b, b)))
