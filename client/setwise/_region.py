@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from argparse import ArgumentTypeError
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from setwise._errors import InvalidArgumentError
 from setwise_proto.v1 import types_pb2
 
-__all__ = ["RegionLike", "region_message"]
+__all__ = ["RegionLike", "parse_region", "region_message"]
 
 RegionLike: TypeAlias = Sequence[float] | NDArray[np.bool_]
 
@@ -35,6 +36,17 @@ def region_message(region: RegionLike | None, name: str = "region") -> types_pb2
         what = "give left < right and top < bottom in pixels"
         raise InvalidArgumentError(f"{name} is {(left, top, right, bottom)}; {what}", field=name)
     return types_pb2.Region(box=types_pb2.Box(left=left, top=top, right=right, bottom=bottom))
+
+
+def parse_region(text: str) -> tuple[float, ...]:
+    """A box from the command line. Raises ArgumentTypeError, as argparse expects."""
+    try:
+        region = tuple(float(edge) for edge in text.split(","))
+        region_message(region)
+    except ValueError:
+        what = "give LEFT,TOP,RIGHT,BOTTOM in pixels, with left < right and top < bottom"
+        raise ArgumentTypeError(f"{text!r} is no box; {what}") from None
+    return region
 
 
 def _mask(mask: NDArray[Any], name: str) -> types_pb2.Mask:

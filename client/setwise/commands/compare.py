@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from setwise._region import parse_region
+
 if TYPE_CHECKING:
     from PIL import Image
 
@@ -24,6 +26,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("b", metavar="B", help="another one")
     parser.add_argument("--target", metavar="T", help="host:port or a collection (default: the default network)")
     parser.add_argument("--id", action="store_true", help="A and B are ids of stored images")
+    parser.add_argument("--region-a", type=parse_region, metavar="L,T,R,B", help="only this part of A, in pixels")
+    parser.add_argument("--region-b", type=parse_region, metavar="L,T,R,B", help="only this part of B, in pixels")
+    parser.add_argument("--kernel", help="which matching to show: cosine (default) or containment (with --region-a)")
     parser.add_argument("--collection", metavar="NAME", help="which collection, when the server holds several")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--top", type=int, default=12, metavar="N", help="matches to draw (default 12)")
@@ -40,7 +45,14 @@ def run(args: argparse.Namespace) -> int:
         check_picture_file(args.out)
     a, b = ((setwise.Id(side) if args.id else Path(side)) for side in (args.a, args.b))
     with _connect(args) as client:
-        result = client.compare(a, b, matches=args.json or args.out is not None)
+        result = client.compare(
+            a,
+            b,
+            kernel=args.kernel,
+            region_a=args.region_a,
+            region_b=args.region_b,
+            matches=args.json or args.out is not None,
+        )
         drawn = _draw(client, result, args) if args.out is not None else None
     if args.json:
         print(json.dumps(result.to_dict() | {"a": args.a, "b": args.b}, ensure_ascii=False))
@@ -79,6 +91,7 @@ _MEANINGS = {
     "maxsim_query": "every patch of A with its best of B, shared ones allowed",
     "maxsim_hit": "every patch of B with its best of A",
     "pooled": "the two mean vectors",
+    "containment": "how much of A is found in B, by a matching of its own",
 }
 
 

@@ -8,8 +8,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from setwise._region import parse_region
+
 if TYPE_CHECKING:
-    from setwise import Hits, SetwiseError
+    from setwise import Client, Hits, SetwiseError
 
 __all__ = ["HELP", "configure", "run"]
 
@@ -23,9 +25,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--id", action="store_true", help="the queries are ids of stored images")
     parser.add_argument("-k", type=int, default=10, help="how many hits (default 10)")
     parser.add_argument("--candidates", type=int, metavar="N", help="images recalled for exact scoring, at least k")
-    parser.add_argument("--kernel", default="cosine", help="cosine (default), inner_product or rbf")
+    parser.add_argument("--exhaustive", action="store_true", help="score every image: proven for the whole collection")
+    parser.add_argument(
+        "--region", type=parse_region, metavar="L,T,R,B", help="ask with this part of each picture, in pixels"
+    )
+    parser.add_argument("--kernel", help="cosine (default), inner_product, rbf or containment (default with --region)")
     parser.add_argument("--min-score", type=float, metavar="S", help="leave out hits below this score")
     parser.add_argument("--scores", action="store_true", help="show every score of each hit")
+    parser.add_argument("--proof", action="store_true", help="check that each hit's matching is optimal, and say so")
     parser.add_argument("--collection", metavar="NAME", help="which collection, when the server holds several")
     parser.add_argument("--json", action="store_true", help="print JSON, one line a query")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write a contact sheet; several queries number it")
@@ -44,19 +51,23 @@ def run(args: argparse.Namespace) -> int:
         outcomes = client.search_many(
             queries,
             k=args.k,
+            regions=None if args.region is None else [args.region] * len(queries),
             candidates=args.candidates,
+            exhaustive=True if args.exhaustive else None,
             kernel=args.kernel,
             min_score=args.min_score,
             scores=args.scores,
             thumbnails=args.out is not None,
+            proof=args.proof,
         )
+        proven = [_check(client, outcome) if args.proof else "" for outcome in outcomes]
     failed = 0
-    for number, (query, outcome) in enumerate(zip(args.queries, outcomes, strict=True), start=1):
+    for number, (query, outcome, line) in enumerate(zip(args.queries, outcomes, proven, strict=True), start=1):
         if isinstance(outcome, setwise.SetwiseError):
             failed += 1
             _tell_error(args, query, outcome)
         else:
-            _tell_hits(args, query, outcome, number)
+            _tell_hits(args, query, outcome, number, line)
     return 1 if failed else 0
 
 
@@ -66,13 +77,28 @@ def _tell_error(args: argparse.Namespace, query: str, error: SetwiseError) -> No
     print(f"setwise search: error: {query}: {error}", file=sys.stderr)
 
 
-def _tell_hits(args: argparse.Namespace, query: str, hits: Hits, number: int) -> None:
+def _check(client: Client, outcome: Hits | SetwiseError) -> str:
+    """What was proven, in a line, after checking the proof of every hit here. Raises ProofError."""
+    import setwise
+
+    if isinstance(outcome, setwise.SetwiseError):
+        return ""
+    for hit in outcome:
+        features = client.get(hit.id, thumbnail=False, features=True).features
+        assert features is not None
+        hit.verify(features)
+    return f"proof: {outcome.certificate.sentence()}; the matchings of all {len(outcome)} hits checked here"
+
+
+def _tell_hits(args: argparse.Namespace, query: str, hits: Hits, number: int, proven: str) -> None:
+    for warning in hits.warnings:
+        print(f"setwise search: warning: {query}: {warning}", file=sys.stderr)
     if args.json:
         print(json.dumps(hits.to_dict() | {"query": query}, ensure_ascii=False))
     else:
         if number > 1:
             print()
-        print("\n".join(_lines(query, hits)))
+        print("\n".join([*_lines(query, hits), *([proven] if proven else [])]))
     if args.out is not None:
         _save(hits, _numbered(args.out, number, len(args.queries)))
 
