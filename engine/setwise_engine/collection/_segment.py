@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from setwise_engine.collection._layout import Tensor, checked_names, has_gate, parse, shapes
 from setwise_engine.collection._mapping import map_file
-from setwise_engine.collection._segment_writer import ABSENT, crc32c, gate_parts
+from setwise_engine.collection._segment_writer import ABSENT, crc32c
 from setwise_engine.collection._types import SegmentEntry
 from setwise_engine.errors import CollectionError, CorruptError
 from setwise_engine.feature_set import Grid, ImageSize
@@ -54,13 +54,15 @@ class Segment:
                 self._check(name)
         if self.offsets[0] != 0 or self.offsets[-1] != entry.tokens or (np.diff(self.offsets) < 0).any():
             raise CorruptError(f"offsets of segment {entry.file} do not rise to its tokens; restore it from a backup")
-        self.block = Block(self._tokens, self.offsets, self._arrays["squares"], self._gate() if gate else None)
+        stored = [self._arrays[f"gate_{part.name}"] for part in dataclasses.fields(Gate)] if gate else []
+        self._by_token, self._means = stored[:-1], stored[-1:]
+        self.block = Block(self._tokens, self.offsets, self._arrays["squares"], Gate(*stored) if gate else None)
 
     def parts(self) -> Iterator[NDArray[Any]]:
         """The arrays that rows are read from: the tokens, and the gate's where one is stored."""
         yield self._tokens
-        if self.block.gate:
-            yield from gate_parts(self.block.gate).values()
+        yield from self._by_token
+        yield from self._means
 
     def tokens(self, row: int, id: str | Callable[[], str] = "") -> NDArray[np.float16]:
         """The row's tokens (n, d), read-only, checked.
@@ -68,7 +70,7 @@ class Segment:
         Raises CorruptError naming the file and the image `id` (or what it returns) when their CRC32C differs.
         """
         view = self.unchecked(row)
-        if crc32c(view) != self._arrays["crcs"][row]:
+        if crc32c(view) != self._arrays["crcs"].item(row):
             name = id if isinstance(id, str) else id()
             message = f"tokens of image {name!r}, row {row} of segment {self.file}, are damaged"
             raise CorruptError(f"{message}; restore the file from a backup")
@@ -76,33 +78,21 @@ class Segment:
 
     def check(self, row: int, id: str | Callable[[], str] = "", *, gate: bool) -> None:
         """Raises CorruptError, as `tokens` does, when the row's tokens (or gate, where there is one) are damaged."""
-        stored = self.gate(row) if gate else None
-        if stored is None:
+        stored = self._gate_row(row) if gate else []
+        if not stored:
             self.tokens(row, id)
-        elif crc32c(*gate_parts(stored).values()) != self._arrays["gate_crcs"][row]:
+        elif crc32c(*stored) != self._arrays["gate_crcs"].item(row):
             name = id if isinstance(id, str) else id()
             message = f"the int8 gate of image {name!r}, row {row} of segment {self.file}, is damaged"
             raise CorruptError(f"{message}; restore the file from a backup")
 
     def gate(self, row: int) -> Gate | None:
         """The row's gate, not checked, views into the file; None where none is stored."""
-        whole = self.block.gate
-        if whole is None:
-            return None
-        span = slice(*self.offsets[row : row + 2].tolist())
-        return Gate(
-            codes=whole.codes[span],
-            scales=whole.scales[span],
-            errors=whole.errors[span],
-            norms=whole.norms[span],
-            sums=whole.sums[span],
-            means=whole.means[row : row + 1],
-        )
+        return Gate(*self._gate_row(row)) if self._by_token else None
 
     def unchecked(self, row: int) -> NDArray[np.float16]:
         """The row's tokens (n, d), read-only, for a caller who has them checked, or does not look at the numbers."""
-        first, last = self.offsets[row : row + 2]
-        return self._tokens[first:last]
+        return self._tokens[self.offsets.item(row) : self.offsets.item(row + 1)]
 
     def square(self, row: int) -> float:
         """Squared Frobenius norm of the row's tokens, as `setwise_engine.matching.square` gives it."""
@@ -135,8 +125,10 @@ class Segment:
         vectors: NDArray[np.float32] = self._arrays["coarse"]
         return vectors
 
-    def _gate(self) -> Gate:
-        return Gate(*(self._arrays[f"gate_{part.name}"] for part in dataclasses.fields(Gate)))
+    def _gate_row(self, row: int) -> list[NDArray[Any]]:
+        """The arrays of the row's gate in the order of its checksum; none where none is stored."""
+        first, last = self.offsets.item(row), self.offsets.item(row + 1)
+        return [array[first:last] for array in self._by_token] + [means[row : row + 1] for means in self._means]
 
     def _check(self, name: str) -> None:
         if f"{crc32c(self._arrays[name]):08x}" != self._metadata.get(f"crc32c.{name}"):

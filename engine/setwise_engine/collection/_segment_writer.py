@@ -43,9 +43,8 @@ def crc32c(*arrays: NDArray[Any]) -> int:
     """CRC32C (Castagnoli) of the bytes of C-contiguous arrays, one after the other."""
     checksum = 0
     for array in arrays:
-        if array.size:
-            checksum = int(google_crc32c.extend(checksum, array.reshape(-1).view(np.uint8)))
-    return checksum
+        checksum = google_crc32c.extend(checksum, array)
+    return int(checksum)
 
 
 def gate_parts(gate: Gate) -> dict[str, NDArray[Any]]:
