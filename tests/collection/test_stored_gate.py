@@ -19,7 +19,8 @@ from safetensors.numpy import load_file
 from setwise_engine.collection import Collection, ImageRecord, Settings, _segment_writer, verify_folder
 from setwise_engine.encoder import Encoder
 from setwise_engine.errors import CorruptError
-from setwise_engine.matching import Gate, gate
+from setwise_engine.matching import Gate, Kernel, gate
+from setwise_engine.search import Options, Searcher
 
 Make = Callable[..., ImageRecord]
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -210,3 +211,28 @@ def test_the_file_is_the_same_however_often_it_is_written(
             tensors = load_file(segment_of(made.path))
             digests.add(hashlib.sha256(b"".join(tensors[key].tobytes() for key in sorted(tensors))).hexdigest())
     assert len(digests) == 1
+
+
+@pytest.mark.parametrize("exhaustive", [False, True])
+def test_a_search_that_reads_a_damaged_gate_names_it(closed: Path, make: Make, exhaustive: bool) -> None:
+    path = segment_of(closed)
+    flip(path, place_of(path, "gate_codes") + 12 * 8)
+    with Collection.open(closed) as opened, pytest.raises(CorruptError, match="int8 gate of image 'b'"):
+        Searcher(opened).search(make("query", 3).features, Options(k=1, exhaustive=exhaustive))
+
+
+@pytest.mark.parametrize("kernel", list(Kernel))
+def test_answers_are_the_same_with_a_gate_without_one_and_with_both(
+    folder: Path, settings: Settings, tiny: Encoder, make: Make, kernel: Kernel
+) -> None:
+    records = [make(f"{n:03}", n % 50, 1, 1 + n % 7) for n in range(120)]
+    query = make("query", 3, 1, 4).features
+    answers = []
+    for first, second in ((True, True), (False, False), (True, False)):
+        with Collection.create(folder / f"{first}{second}", replace(settings, gate=first), tiny) as made:
+            made.append(records[:60])
+            made._writer._settings = replace(settings, gate=second)
+            made.append(records[60:])
+            hits = Searcher(made).search(query, Options(k=7, kernel=kernel, exhaustive=True)).hits
+            answers.append([(hit.id, hit.score) for hit in hits])
+    assert answers[0] == answers[1] == answers[2]

@@ -145,7 +145,7 @@ class Catalog:
 def settings_meta(settings: Settings) -> dict[str, str | int]:
     """The entries of the catalog's `meta` table that hold the settings.
 
-    The gate came after the first release of the format: it stands apart, where readers of that release pass over it.
+    The gate stands apart: readers from before it refuse settings that they do not know, and pass over other names.
     """
     plain = dataclasses.asdict(settings)
     gate = GATE_VERSION if plain.pop("gate") else 0
