@@ -8,7 +8,8 @@ from setwise_engine.matching._gate import gate, gate_holds
 from setwise_engine.matching._match import match
 from setwise_engine.matching._paths import kernel_name
 from setwise_engine.matching._proof import verify
-from setwise_engine.matching._ranker import Ranked, Ranker, Ranking, Stages, no_check
+from setwise_engine.matching._ranker import Ranker
+from setwise_engine.matching._ranking import Ranked, Ranking, Stages, no_check
 from setwise_engine.matching._scores import containment, score
 from setwise_engine.matching._sets import half
 from setwise_engine.matching._similarity import maxsim, similarity, similarity_matrix

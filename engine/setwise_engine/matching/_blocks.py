@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,13 +39,14 @@ class Block:
     """Sets that lie together: set `row` holds tokens[offsets[row] : offsets[row + 1]].
 
     tokens: (t, d) float16, finite. offsets: (rows + 1,) int64. squares: (rows,) float64, squared Frobenius norms as
-    `square` gives them. All C-contiguous. gate: None where it was not stored.
+    `square` gives them. All C-contiguous. gate: None where it was not stored. native: what the native kernel keeps of it.
     """
 
     tokens: Half
     offsets: NDArray[np.int64]
     squares: Floats
     gate: Gate | None = None
+    native: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
 
 Blocks = Mapping[int, Block]

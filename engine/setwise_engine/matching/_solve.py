@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
+from typing import Any
 
-from numpy.typing import ArrayLike
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from setwise_engine.errors import InvalidInput
 from setwise_engine.matching import reference
+from setwise_engine.matching._assignments import Assignments
+from setwise_engine.matching._paths import Path, current
 from setwise_engine.matching._types import Assignment, Floats, Indices
 
 __all__ = ["assign", "assign_batch", "optimal_pairs"]
@@ -20,10 +25,16 @@ def assign(affinity: ArrayLike) -> Assignment:
     reference.assign` defines the result: value is the exact optimum, rounded once. Which of several optimal matchings
     and of their many prices are returned is left open. Raises InvalidInput for anything else.
     """
-    return reference.assign(affinity)
+    path = current()
+    if path.kernel is None:
+        return reference.assign(affinity)
+    try:
+        return _native(path, [_plain(affinity)], threads=1)[0]
+    except ValueError:
+        return reference.assign(affinity)  # refuses it, and says why
 
 
-def assign_batch(affinities: ArrayLike | Sequence[ArrayLike], *, threads: int = 1) -> list[Assignment]:
+def assign_batch(affinities: ArrayLike | Sequence[ArrayLike], *, threads: int = 1) -> Sequence[Assignment]:
     """`assign` of many matrices, in their order.
 
     affinities: (b, n, m), or matrices of any shapes, each as `assign` takes it. threads: at least 1; results do not
@@ -31,14 +42,30 @@ def assign_batch(affinities: ArrayLike | Sequence[ArrayLike], *, threads: int = 
     """
     if threads < 1:
         raise InvalidInput(f"threads is {threads}; give at least 1", field="threads")
-    matrices = [_checked(matrix, position) for position, matrix in enumerate(_listed(affinities))]
-    return [reference.assign(matrix) for matrix in matrices]
+    path, listed = current(), _listed(affinities)
+    if path.kernel is not None:
+        with contextlib.suppress(ValueError):  # the loop below refuses it, and says why
+            return _native(path, [_plain(matrix) for matrix in listed], threads=threads)
+    return [reference.assign(_checked(matrix, position)) for position, matrix in enumerate(listed)]
 
 
 def optimal_pairs(affinity: ArrayLike) -> tuple[Indices, Indices]:
     """Rows, ascending, and columns of the matching that `assign` finds."""
     solved = assign(affinity)
     return solved.rows, solved.columns
+
+
+def _native(path: Path, matrices: list[NDArray[Any]], *, threads: int) -> Assignments:
+    assert path.kernel is not None
+    return Assignments([matrix.shape for matrix in matrices], *path.kernel.assign(matrices, threads, **path.options))
+
+
+def _plain(matrix: ArrayLike) -> NDArray[Any]:
+    """The matrix as it lies in memory when its type is one of the kernel's; ValueError when it is no matrix."""
+    array = np.asarray(matrix)
+    if array.ndim != 2:
+        raise ValueError
+    return array if array.dtype in (np.float16, np.float32, np.float64) else reference.checked(array)
 
 
 def _listed(affinities: ArrayLike | Sequence[ArrayLike]) -> list[ArrayLike]:

@@ -1,0 +1,42 @@
+// One instruction level: compiled once for each, with the flags for it and SETWISE_LEVEL (CMakeLists.txt).
+#include "levels.hpp"
+#include "query.hpp"
+#include "solver.hpp"
+
+#if SETWISE_LEVEL == 0
+#define SETWISE_TABLE kBaseline
+#elif SETWISE_LEVEL == 1
+#define SETWISE_TABLE kAvx2
+#elif SETWISE_LEVEL == 2
+#define SETWISE_TABLE kAvx512
+#else
+#define SETWISE_TABLE kVnni
+#endif
+#define SETWISE_TEXT(name) #name
+#define SETWISE_NAME(name) SETWISE_TEXT(name)
+
+namespace setwise {
+namespace here = SETWISE_NAMESPACE;
+
+extern const Level SETWISE_TABLE;
+const Level SETWISE_TABLE = {
+    SETWISE_NAME(SETWISE_NAMESPACE),
+    here::affinity,
+    [](const Half* values, std::size_t count) { return here::all_finite(values, count); },
+    [](const Half* tokens, std::size_t n, std::size_t d, double square, bool containment) -> void* {
+        return new here::Query(tokens, n, d, square, containment);
+    },
+    [](void* query) { delete static_cast<here::Query*>(query); },
+    [](const void* query) -> void* { return new here::Weigher(*static_cast<const here::Query*>(query)); },
+    [](void* weigher) { delete static_cast<here::Weigher*>(weigher); },
+    [](void* weigher, const SetView& x, const Plan& plan, double least, const Stop& stop, Solution& solution) {
+        return static_cast<here::Weigher*>(weigher)->weigh(x, plan, least, stop, solution);
+    },
+    []() -> void* { return new here::Solver; },
+    [](void* solver) { delete static_cast<here::Solver*>(solver); },
+    [](void* solver, const MatrixView& matrix, Solution& solution, double& gap) {
+        return static_cast<here::Solver*>(solver)->assign(matrix, solution, gap) == here::Solved::yes;
+    },
+};
+
+}  // namespace setwise

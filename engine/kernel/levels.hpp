@@ -1,0 +1,32 @@
+// The instruction levels that this build has, each a table of functions; level.cpp fills one table a level.
+#pragma once
+
+#include "types.hpp"
+
+namespace setwise {
+
+struct Level {
+    const char* name;
+    // out[i][j] = <q_i, x_j>, exact and rounded once; finite q (n, d), x (m, d), d <= kMaxDims.
+    void (*affinity)(const Half* q, std::size_t n, const Half* x, std::size_t m, std::size_t d, double* out);
+    bool (*all_finite)(const Half* values, std::size_t count);
+
+    // A query serves any number of threads, a weigher one.
+    void* (*new_query)(const Half* tokens, std::size_t n, std::size_t d, double square, bool containment);
+    void (*delete_query)(void* query);
+    void* (*new_weigher)(const void* query);
+    void (*delete_weigher)(void* weigher);
+    Outcome (*weigh)(void* weigher, const SetView& x, const Plan& plan, double least, const Stop& stop, Solution& solution);
+
+    // The optimal assignment of a matrix; false when an entry is not finite. One thread a solver.
+    void* (*new_solver)();
+    void (*delete_solver)(void* solver);
+    bool (*assign)(void* solver, const MatrixView& matrix, Solution& solution, double& gap);
+};
+
+extern const Level kBaseline;
+#ifdef SETWISE_X86
+extern const Level kAvx2, kAvx512, kVnni;
+#endif
+
+}  // namespace setwise

@@ -1,0 +1,321 @@
+// A query made ready, and a candidate's way through the bounds to its exact matched sum.
+//
+// In native code the rows of a product are the candidate's tokens (m) and the columns the query's (n): the query is
+// packed once, candidates are read where they lie.
+#pragma once
+
+#include "affinity.hpp"
+#include "exact.hpp"
+#include "gate.hpp"
+
+namespace setwise::SETWISE_NAMESPACE {
+
+constexpr double kFine = 0x1p48;           // integers in 1.0: fp16 products are multiples of 2^-48
+constexpr double kContainmentFine = 0x1p52;  // weighted cosines are rounded to multiples of 2^-52
+constexpr double kNarrow = 0x1p12;           // entries and prices below it leave room for sums in 64 bits
+
+struct Query {
+    std::size_t n, d, stride;
+    bool containment;
+    double square = 0.0, mean_norm = 0.0;
+    ExactTokens exact;
+    Buffer<float> panel, sums, offsets;          // (d, stride); sums of all tokens (d); 0, and -kHuge beyond n
+    Buffer<double> token_squares, weights, mean;  // (n): exact squares, and their share of the whole; (d)
+    GateQuery centred, whole;
+
+    Query(const Half* tokens, std::size_t n_, std::size_t d_, double square_, bool containment_)
+        : n(n_), d(d_), stride(padded(n_)), containment(containment_), square(square_) {
+        Buffer<float> narrow;
+        widen(tokens, n * d, narrow.get(n * d));
+        exact.fill(narrow.data(), n, d);
+        exact.split(n * d);
+        pack_panel(narrow.data(), n, d, stride, panel.get(d * stride));
+        float* offset = offsets.get(stride);
+        for (std::size_t i = 0; i < stride; ++i) offset[i] = i < n ? 0.0f : -kHuge;
+        if (containment) weigh();
+        if (kHasGate && !containment && n > 0) fill_gate();
+    }
+
+  private:
+    void weigh() {
+        const bool narrow = split_suffices(exact.largest, exact.largest, d);
+        if (!narrow) exact.digits.fill(exact.whole.data(), n * d);
+        token_squares.get(n), weights.get(n);
+        for (std::size_t i = 0; i < n; ++i) {
+            const double here = narrow ? exact_product(exact, i, exact, i, d) : digits_product(exact.digits, i, exact.digits, i, d);
+            token_squares.data()[i] = here;
+            weights.data()[i] = square > 0.0 ? here / square : 0.0;
+        }
+    }
+
+    void fill_gate() {
+        double* m = mean.get(d);
+        for (std::size_t k = 0; k < d; ++k) m[k] = 0.0;
+        for (std::size_t i = 0; i < n; ++i)
+            for (std::size_t k = 0; k < d; ++k) m[k] += exact.whole.data()[i * d + k];
+        double squares = 0.0;
+        for (std::size_t k = 0; k < d; ++k) {
+            sums.get(d)[k] = static_cast<float>(m[k]);
+            m[k] /= static_cast<double>(n);
+            squares += m[k] * m[k];
+        }
+        mean_norm = __builtin_sqrt(squares);
+        Buffer<double> rest;
+        double* out = rest.get(n * d);
+        for (std::size_t i = 0; i < n; ++i)
+            for (std::size_t k = 0; k < d; ++k) out[i * d + k] = exact.whole.data()[i * d + k] - m[k];
+        centred.fill(out, n, d, stride);
+        whole.fill(exact.whole.data(), n, d, stride);
+    }
+};
+
+// A thread's memory and the way through the stages.
+class Weigher {
+  public:
+    explicit Weigher(const Query& query) : q_(query) {}
+
+    // Rules out a candidate whose matched sum is below `least`, or solves and proves it.
+    Outcome weigh(const SetView& x, const Plan& plan, double least, const Stop& stop, Solution& solution) {
+        x_ = x;
+        if (q_.n == 0 || x.m == 0) return nothing(solution);
+        const bool prune = plan.prune && least > -1e300;
+        Outcome outcome;
+        if (prune && kHasGate && plan.gate && x.gate.codes != nullptr && !q_.containment && gated(plan, least, outcome)) return outcome;
+        if (!all_finite(x.tokens, x.m * q_.d)) return {Stage::damaged, 0.0};
+        products();
+        const double slack = float_slack();
+        const Matrix a = oriented(products_.data(), x.m);
+        if (prune) {
+            const double bound = row_column_bound() + slack;
+            if (bound < least) return {Stage::bound, bound};
+        }
+        const double dual = assigner_.dual_bound(a, kIterations);
+        if (prune && dual + assigner_.rounding(a) + slack < least) return {Stage::dual, dual + assigner_.rounding(a) + slack};
+        const Found found = assigner_.solve(a, prune ? least - slack : -1e308, stop);
+        if (found == Found::stopped) return {Stage::stopped, 0.0};
+        if (found == Found::below) return {Stage::dual, assigner_.bound() + slack};
+        if (prune) {
+            const double bound = assigner_.feasible_bound(a) + assigner_.rounding(a) + slack;
+            if (bound < least) return {Stage::dual, bound};
+        }
+        return prove(a, stop, solution);
+    }
+
+  private:
+    static constexpr int kIterations = 4, kGateIterations = 3;  // of Sinkhorn, as measured (docs/decisions/0082)
+
+    Outcome nothing(Solution& solution) const {
+        solution.value = 0.0;
+        for (std::size_t i = 0; i < q_.n && solution.columns != nullptr; ++i) solution.columns[i] = -1, solution.row_prices[i] = 0.0;
+        for (std::size_t j = 0; j < x_.m && solution.columns != nullptr; ++j) solution.column_prices[j] = 0.0;
+        return {Stage::solved, 0.0};
+    }
+
+    // rows <= columns: as computed (m, n), or turned.
+    Matrix oriented(const float* values, std::size_t m) {
+        if (m <= q_.n) return {values, m, q_.n, q_.stride};
+        const std::size_t stride = padded(m);
+        float* turned = turned_.get(q_.n * stride);
+        for (std::size_t i = 0; i < q_.n; ++i) {
+            for (std::size_t j = 0; j < m; ++j) turned[i * stride + j] = values[j * q_.stride + i];
+            for (std::size_t j = m; j < stride; ++j) turned[i * stride + j] = -kHuge;
+        }
+        return {turned, q_.n, m, stride};
+    }
+
+    bool gated(const Plan& plan, double least, Outcome& outcome) {
+        const std::size_t m = x_.m;
+        const bool square = m == q_.n;
+        double slack = 0.0;
+        const float* offsets = q_.offsets.data();
+        const double shift = gate_shift(slack, offsets);
+        const GateQuery& gate = square ? q_.centred : q_.whole;
+        float* out = products_.get(m * q_.stride);
+        float *rows = row_largest_.get(m), *columns = column_largest_.get(q_.stride);
+        gate_products(x_.gate, m, q_.d, gate, offsets, q_.stride, out, rows, columns);
+        slack += gate_slack(gate);
+        const double bound = shift + slack + smaller_side(rows, columns);
+        if (bound < least) return outcome = {Stage::gate, bound}, true;
+        if (!plan.gate_dual) return false;
+        const Matrix a = oriented(out, m);
+        const double dual = shift + slack + assigner_.dual_bound(a, kGateIterations) + assigner_.rounding(a);
+        if (dual < least) return outcome = {Stage::gate_dual, dual}, true;
+        return false;
+    }
+
+    // What is added to the matched sum of the rounded sets (gate.hpp), and how far off it may be.
+    double gate_shift(double& slack, const float*& offsets) {
+        const float* centre = x_.gate.mean;
+        double squares = 0.0, dot = 0.0;
+        const std::size_t d = q_.d;
+        const bool square = x_.m == q_.n;
+        for (std::size_t k = 0; k < d; ++k) {
+            const double c = centre[k];
+            squares += c * c;
+            dot += c * (square ? q_.mean.data()[k] : static_cast<double>(q_.sums.data()[k]));
+        }
+        const double centre_norm = __builtin_sqrt(squares), pairs = static_cast<double>(smaller(x_.m, q_.n));
+        if (square) {
+            slack = pairs * 0x1p-22 * (q_.mean_norm * centre_norm);
+            return pairs * dot;
+        }
+        if (x_.m > q_.n) {  // sum of all query tokens, rounded to float32
+            slack = 0x1p-22 * pairs * q_.mean_norm * centre_norm;
+            return dot;
+        }
+        float* with = with_centre_.get(q_.stride);
+        multiply(centre, 1, d, q_.panel.data(), q_.stride, with);
+        for (std::size_t i = q_.n; i < q_.stride; ++i) with[i] = -kHuge;
+        offsets = with;
+        // Sums of d products in float32, one per pair; and sum b is only nearly 0.
+        slack = (float_error() + 0x1p-22) * __builtin_sqrt(pairs) * (1.0 + __builtin_sqrt(pairs)) * __builtin_sqrt(q_.square) * centre_norm;
+        return 0.0;
+    }
+
+    // Cauchy-Schwarz over the pairs; the second terms are the rounding of the float32 that the integers are scaled to.
+    double gate_slack(const GateQuery& gate) const {
+        double errors = 0.0, norms = 0.0, error = 0.0, norm = 0.0;
+        for (std::size_t j = 0; j < x_.m; ++j) {
+            const double e = x_.gate.errors[j], length = static_cast<double>(x_.gate.norms[j]) + e;
+            errors += e * e;
+            norms += length * length;
+            error = e > error ? e : error;
+            norm = length > norm ? length : norm;
+        }
+        const double pairs = static_cast<double>(smaller(x_.m, q_.n));
+        errors = errors < pairs * error * error ? errors : pairs * error * error;
+        norms = norms < pairs * norm * norm ? norms : pairs * norm * norm;
+        const double size = __builtin_sqrt(norms);
+        return (gate.norm * __builtin_sqrt(errors) + gate.error * size + 0x1p-21 * (gate.norm + gate.error) * size) * (1.0 + 1e-9);
+    }
+
+    double smaller_side(const float* rows, const float* columns) const {
+        double by_rows = 0.0, by_columns = 0.0;
+        for (std::size_t j = 0; j < x_.m; ++j) by_rows += rows[j];
+        for (std::size_t i = 0; i < q_.n; ++i) by_columns += columns[i];
+        if (x_.m < q_.n) return by_rows;  // tokens of the larger side are not all matched
+        if (x_.m > q_.n) return by_columns;
+        return by_rows < by_columns ? by_rows : by_columns;
+    }
+
+    // Relative error of a float32 inner product of d numbers, in any order (Higham, Accuracy and Stability, section 3.1).
+    double float_error() const {
+        const double nu = static_cast<double>(q_.d + 4) * kRoundoff;
+        return nu / (1.0 - nu);
+    }
+
+    double float_slack() const {
+        // sum over pairs of |q||x| is at most |Q||X|; of w |q||x| / (|q||x|), at most 1.
+        const double size = q_.containment ? 1.0 : __builtin_sqrt(q_.square) * __builtin_sqrt(x_.square);
+        return float_error() * size * (1.0 + 1e-9);
+    }
+
+    void products() {
+        const std::size_t m = x_.m, d = q_.d;
+        widen(x_.tokens, m * d, tokens_.get(m * d));
+        float* out = products_.get(m * q_.stride);
+        multiply(tokens_.data(), m, d, q_.panel.data(), q_.stride, out);
+        if (q_.containment) scale(out);
+        for (std::size_t j = 0; j < m; ++j)
+            for (std::size_t i = q_.n; i < q_.stride; ++i) out[j * q_.stride + i] = -kHuge;
+    }
+
+    // Products to weighted cosines; the exact token squares of the candidate are needed for it.
+    void scale(float* out) {
+        const std::size_t m = x_.m, d = q_.d;
+        exact_.fill(tokens_.data(), m, d);
+        exact_.split(m * d);
+        const bool narrow = split_suffices(exact_.largest, exact_.largest, d);
+        if (!narrow) exact_.digits.fill(exact_.whole.data(), m * d);
+        double* squares = squares_.get(m);
+        for (std::size_t j = 0; j < m; ++j) {
+            squares[j] = narrow ? exact_product(exact_, j, exact_, j, d) : digits_product(exact_.digits, j, exact_.digits, j, d);
+            for (std::size_t i = 0; i < q_.n; ++i) {
+                const double norms = __builtin_sqrt(q_.token_squares.data()[i] * squares[j]);
+                const double factor = norms > 0.0 ? q_.weights.data()[i] / norms : 0.0;
+                out[j * q_.stride + i] = static_cast<float>(out[j * q_.stride + i] * factor);
+            }
+        }
+    }
+
+    double row_column_bound() {
+        float *rows = row_largest_.get(x_.m), *columns = column_largest_.get(q_.stride);
+        const float* a = products_.data();
+        for (std::size_t i = 0; i < q_.stride; i += kWidth) store(columns + i, all(-kHuge));
+        for (std::size_t j = 0; j < x_.m; ++j) {
+            Floats largest = all(-kHuge);
+            for (std::size_t i = 0; i < q_.stride; i += kWidth) {
+                const Floats value = load(a + j * q_.stride + i);
+                largest = max(largest, value);
+                store(columns + i, max(load(columns + i), value));
+            }
+            rows[j] = highest(largest);
+        }
+        return smaller_side(rows, columns);
+    }
+
+    Outcome prove(const Matrix& a, const Stop& stop, Solution& solution) {
+        if (!q_.containment) exact_.fill(tokens_.data(), x_.m, q_.d);
+        narrow_ = split_suffices(q_.exact.largest, exact_.largest, q_.d);
+        if (!narrow_) {
+            wide_query_.fill(q_.exact.whole.data(), q_.n * q_.d);
+            exact_.digits.fill(exact_.whole.data(), x_.m * q_.d);
+        }
+        const bool turned = x_.m > q_.n;  // the matrix' rows are the query's tokens
+        const auto entry = [this, turned](std::size_t row, std::size_t column) {
+            const std::size_t i = turned ? row : column, j = turned ? column : row;
+            return q_.containment ? weighted(i, j) : product(i, j) * kFine;
+        };
+        const double fine = q_.containment ? kContainmentFine : kFine;
+        const double error = float_error() * (q_.containment ? 1.0 : q_.exact.largest * exact_.largest * (1.0 + 1e-9));
+        if (assigner_.extent(a) + error < kNarrow) {
+            const auto narrow = [&entry](std::size_t r, std::size_t c) { return static_cast<std::int64_t>(entry(r, c)); };
+            if (int_prover_.sparse(a, assigner_, fine, error, narrow)) return finish(a, int_prover_, fine, turned, solution);
+        }
+        const auto wide = [&entry](std::size_t r, std::size_t c) { return static_cast<Wide>(entry(r, c)); };
+        if (!wide_prover_.sparse(a, assigner_, fine, error, wide) && !wide_prover_.dense(a, assigner_, fine, wide, stop))
+            return {Stage::stopped, 0.0};
+        return finish(a, wide_prover_, fine, turned, solution);
+    }
+
+    double product(std::size_t i, std::size_t j) const {
+        return narrow_ ? exact_product(q_.exact, i, exact_, j, q_.d) : digits_product(wide_query_, i, exact_.digits, j, q_.d);
+    }
+
+    // An integer: w cos(q, x) in multiples of 2^-52 (setwise_engine/matching/_scores.py, containment).
+    double weighted(std::size_t i, std::size_t j) const {
+        const double norms = __builtin_sqrt(q_.token_squares.data()[i] * squares_.data()[j]);
+        double cosine = norms > 0.0 ? product(i, j) / norms : 0.0;
+        cosine = cosine > 1.0 ? 1.0 : cosine < -1.0 ? -1.0 : cosine;
+        return __builtin_rint(cosine * q_.weights.data()[i] * kContainmentFine);
+    }
+
+    template <typename Int>
+    Outcome finish(const Matrix& a, const Prover<Int>& prover, double fine, bool turned, Solution& solution) const {
+        solution.value = static_cast<double>(prover.sum(a.rows)) / fine;
+        if (solution.columns == nullptr) return {Stage::solved, 0.0};
+        double* row_side = turned ? solution.row_prices : solution.column_prices;
+        double* column_side = turned ? solution.column_prices : solution.row_prices;
+        for (std::size_t i = 0; i < q_.n; ++i) solution.columns[i] = -1;
+        for (std::size_t r = 0; r < a.rows; ++r) {
+            const std::size_t c = prover.column_of(r);
+            solution.columns[turned ? r : c] = static_cast<std::int32_t>(turned ? c : r);
+            row_side[r] = static_cast<double>(prover.row_price(r)) / fine;
+        }
+        for (std::size_t c = 0; c < a.cols; ++c) column_side[c] = static_cast<double>(prover.column_price(c)) / fine;
+        return {Stage::solved, 0.0};
+    }
+
+    const Query& q_;
+    SetView x_;
+    bool narrow_ = true;  // whether exact products may take the split
+    Assigner assigner_;
+    Prover<std::int64_t> int_prover_;
+    Prover<Wide> wide_prover_;
+    ExactTokens exact_;
+    Digits wide_query_;
+    Buffer<float> products_, turned_, tokens_, row_largest_, column_largest_, with_centre_;
+    Buffer<double> squares_;
+};
+
+}  // namespace setwise::SETWISE_NAMESPACE

@@ -1,0 +1,60 @@
+"""Many assignments, kept as arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from setwise_engine.matching._types import Assignment, Floats
+
+__all__ = ["Assignments"]
+
+
+class Assignments(Sequence[Assignment]):
+    """Assignments of several matrices; each is put together when it is asked for.
+
+    values: (b,) float64, the matched sums. gaps: (b,) float64. Both in the order of the matrices.
+    """
+
+    def __init__(
+        self,
+        shapes: Sequence[tuple[int, int]],
+        values: Floats,
+        gaps: Floats,
+        columns: NDArray[np.int32],
+        row_prices: Floats,
+        column_prices: Floats,
+    ) -> None:
+        """shapes: of the matrices. columns, row_prices, column_prices: of all matrices, one after the other."""
+        self.values, self.gaps = values, gaps
+        sizes = np.array(shapes, np.intp).reshape(-1, 2)
+        self._ends = np.concatenate([np.zeros((1, 2), np.intp), np.cumsum(sizes, axis=0)])
+        self._columns, self._row_prices, self._column_prices = columns, row_prices, column_prices
+
+    def __len__(self) -> int:
+        """Number of matrices."""
+        return len(self.values)
+
+    @overload
+    def __getitem__(self, index: int) -> Assignment: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Assignment]: ...
+    def __getitem__(self, index: Any) -> Any:
+        """The assignment of one matrix, or of several."""
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        b = range(len(self))[index]
+        (first_row, first_column), (last_row, last_column) = self._ends[b], self._ends[b + 1]
+        columns = self._columns[first_row:last_row].astype(np.intp)
+        rows = np.flatnonzero(columns >= 0)
+        return Assignment(
+            rows,
+            columns[rows],
+            float(self.values[b]),
+            self._row_prices[first_row:last_row],
+            self._column_prices[first_column:last_column],
+            float(self.gaps[b]),
+        )
