@@ -8,6 +8,7 @@ import pytest
 from setwise_engine.feature_set import FeatureSet
 from setwise_proto.v1 import search_pb2 as pb
 from setwise_proto.v1 import types_pb2 as types
+from setwise_server import ServerSettings
 from setwise_server._tensors import features_to_proto
 
 
@@ -234,3 +235,137 @@ def test_compare_takes_two_images(server, photos) -> None:
     assert response.scores.cosine == pytest.approx(1)
     assert response.timings.extract_ms > 0
     assert not response.HasField("matches")
+
+
+def _box(left: float, top: float, right: float, bottom: float) -> types.Region:
+    return types.Region(box=types.Box(left=left, top=top, right=right, bottom=bottom))
+
+
+def test_an_exhaustive_search_is_proven_over_the_collection(ask) -> None:
+    everything = ask(k=3, exhaustive=True)
+    assert everything.certificate.scope == pb.SCOPE_COLLECTION
+    assert everything.certificate.recalled == 30
+    assert list(everything.hits) == list(ask(k=3, candidates=30).hits)
+    stages = everything.certificate.stages
+    assert stages.gate + stages.gate_dual + stages.bound + stages.dual == everything.certificate.pruned
+    assert not ask(k=3).HasField("query_features")
+
+
+def test_a_region_is_found_by_how_much_of_it_is_there(ask, make_set) -> None:
+    query = _set(make_set(7))
+    query.region.CopyFrom(_box(0, 0, 200, 100))  # the two left cells of the upper row
+    response = ask(query, k=2, include_matches=True, include_scores=True)
+    assert response.kernel == types.KERNEL_CONTAINMENT
+    assert response.hits[0].id == "set-07"
+    assert response.hits[0].score == response.hits[0].scores.containment == pytest.approx(1)
+    matches = response.hits[0].matches
+    assert sorted(matches.query_tokens) == sorted(matches.hit_tokens) == [0, 1]
+    assert matches.query_grid == types.Grid(rows=2, columns=3)
+    assert np.reshape(matches.query_boxes, (-1, 4)).max() == 200
+    assert ask(query, k=1, kernel=types.KERNEL_COSINE).kernel == types.KERNEL_COSINE
+
+
+def test_a_mask_chooses_the_tokens_under_it(ask) -> None:
+    mask = types.Mask(rows=2, columns=3, bits=bytes([0b00001100]))
+    query = types.Query(id="set-04", region=types.Region(mask=mask))
+    matches = ask(query, k=1, include_matches=True).hits[0].matches
+    assert sorted(matches.query_tokens) == [4, 5]
+
+
+def test_a_photo_is_asked_with_by_its_region(server, photos) -> None:
+    query = types.Query(image=photos[3].read_bytes(), region=_box(0, 0, 100, 100))
+    response = server.search.Search(pb.SearchRequest(collection="photos", query=query, options=pb.SearchOptions(k=2)))
+    assert response.hits[0].id == photos[3].name
+    assert response.hits[0].score == pytest.approx(1, abs=1e-9)
+
+
+def test_a_server_may_search_regions_by_recall_and_then_says_so(serving, sets_path) -> None:
+    request = pb.SearchRequest(
+        query=types.Query(id="set-04", region=_box(0, 0, 100, 100)), options=pb.SearchOptions(k=1)
+    )
+    with serving([sets_path], ServerSettings(port=0, device="cpu", region_limit=3)) as stubs:
+        request.options.candidates = 10
+        response = stubs.search.Search(request)
+        assert response.certificate.scope == pb.SCOPE_CANDIDATES
+        assert "30 whole images" in response.warnings[0]
+        request.options.ClearField("candidates")
+        request.options.exhaustive = True
+        assert not stubs.search.Search(request).warnings
+
+
+def test_each_query_of_a_batch_has_a_region_of_its_own(server) -> None:
+    queries = [
+        types.Query(id="set-01"),
+        types.Query(id="set-02", region=_box(0, 0, 100, 100)),
+        types.Query(id="set-03", region=_box(900, 0, 901, 100)),
+        types.Query(id="set-03", region=types.Region()),
+    ]
+    request = pb.SearchBatchRequest(collection="sets", queries=queries, options=pb.SearchOptions(k=1))
+    items = server.search.SearchBatch(request).items
+    assert [item.response.kernel for item in items[:2]] == [types.KERNEL_COSINE, types.KERNEL_CONTAINMENT]
+    assert [item.error.field for item in items[2:]] == ["queries[2].region", "queries[3].region"]
+
+
+def test_proofs_come_with_the_set_that_was_asked_with(server, ask, make_set) -> None:
+    query = _set(make_set(7))
+    query.region.CopyFrom(_box(0, 0, 200, 100))
+    for asked, tokens in ((_set(make_set(7)), []), (query, [0, 1])):
+        response = ask(asked, k=2, include_proof=True, kernel=types.KERNEL_COSINE)
+        assert response.query_features.stage == types.STAGE_ENCODED
+        assert list(response.query_features.tokens.shape) == [6, 16]
+        proof = response.hits[0].proof
+        assert list(proof.query_tokens) == tokens
+        assert len(proof.row_prices) == len(proof.hit_tokens) == len(tokens or range(6))
+        assert len(proof.column_prices) == 6
+        assert sum(proof.row_prices) + sum(proof.column_prices) == pytest.approx(proof.value, rel=1e-12)
+        assert response.certificate.largest_gap >= proof.gap
+    reranked = server.search.Rerank(
+        pb.RerankRequest(collection="sets", query=query, ids=["set-07"], options=pb.SearchOptions(include_proof=True))
+    )
+    assert reranked.hits[0].proof.kernel == types.KERNEL_CONTAINMENT
+    assert reranked.query_features.HasField("tokens")
+
+
+def test_compare_takes_regions_and_containment(server, make_set) -> None:
+    request = pb.CompareRequest(
+        collection="sets", a=_set(make_set(3)), b=types.Query(id="set-03"), include_matches=True
+    )
+    assert not server.search.Compare(request).scores.HasField("containment")
+    request.a.region.CopyFrom(_box(0, 0, 200, 100))
+    request.b.region.CopyFrom(_box(0, 0, 100, 200))
+    response = server.search.Compare(request)
+    assert 0 < response.scores.containment < 1
+    assert set(response.matches.query_tokens) == {0, 1}
+    assert set(response.matches.hit_tokens) == {0, 3}
+    request.b.region.CopyFrom(_box(301, 0, 400, 200))
+    assert server.failure(server.search.Compare, request).violations[0].field == "b.region"
+
+
+@pytest.mark.parametrize(
+    ("region", "field"),
+    [
+        (types.Region(), "query.region"),
+        (_box(10, 0, 10, 5), "query.region.box"),
+        (_box(0, 0, float("nan"), 5), "query.region.box"),
+        (_box(301, 0, 400, 5), "query.region"),
+        (types.Region(mask=types.Mask(rows=2, columns=3, bits=b"")), "query.region.mask"),
+        (types.Region(mask=types.Mask(rows=0, columns=3)), "query.region.mask"),
+        (types.Region(mask=types.Mask(rows=2, columns=3, bits=b"\0")), "query.region.mask"),
+        (types.Region(mask=types.Mask(rows=300, columns=20, bits=b"\xff" * 750)), "query.region.mask"),
+        (types.Region(mask=types.Mask(rows=1 << 20, columns=1 << 20, bits=b"\xff")), "query.region.mask"),
+    ],
+)
+def test_a_region_that_means_nothing_is_refused_naming_its_field(server, region, field) -> None:
+    query = types.Query(id="set-04", region=region)
+    failure = server.failure(server.search.Search, pb.SearchRequest(collection="sets", query=query))
+    assert failure.status.code == 3
+    assert failure.violations[0].field == field
+
+
+def test_options_that_contradict_each_other_are_refused(server) -> None:
+    query = types.Query(id="set-04")
+    options = pb.SearchOptions(candidates=20, exhaustive=True)
+    failure = server.failure(server.search.Search, pb.SearchRequest(collection="sets", query=query, options=options))
+    assert failure.violations[0].field == "options.candidates"
+    rerank = pb.RerankRequest(collection="sets", query=query, options=pb.SearchOptions(exhaustive=True))
+    assert server.failure(server.search.Rerank, rerank).violations[0].field == "options.exhaustive"
