@@ -87,8 +87,8 @@ class Certificate:
     scope: "candidates" (exact among the recalled; the coarse stage may have missed an image) or "collection" (exact
     over all of it). recalled = pruned + solved candidates. kth_score: score of the last place, before min_score.
     highest_pruned_bound: no pruned candidate can score above it; None when none was pruned. stages: which stage pruned
-    how many. largest_gap: the most by which prices exceed the matched sum of a hit, 0 but for rounding; None without
-    hits.
+    how many. largest_gap: the most by which prices exceed the matched sum of a hit, 0 but for rounding; None unless
+    proofs were asked for.
     """
 
     scope: str

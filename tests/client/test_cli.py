@@ -52,6 +52,32 @@ def test_a_table_is_printed(address: str, collage: Path, capsys: Out) -> None:
     assert {name for row in rows for name in ("cat.jpg", "coffee.jpg") if name in row} == {"cat.jpg", "coffee.jpg"}
 
 
+def test_a_region_is_asked_for_and_proven(address: str, collage: Path, capsys: Out) -> None:
+    words = [
+        "search",
+        address,
+        str(collage),
+        "-k",
+        "2",
+        "--region",
+        "0,0,300,210",
+        "--exhaustive",
+        "--proof",
+        "--scores",
+    ]
+    assert main(words) == 0
+    first, head, row, _, proof = capsys.readouterr().out.splitlines()
+    assert first.startswith(f"{collage}: 2 hits (containment, exact over all 10 images")
+    assert "containment" in head.split()
+    assert "cat.jpg" in row
+    assert proof.startswith("proof: exact over all 10 images; ")
+    assert proof.endswith("the matchings of all 2 hits checked here")
+    assert main([*words[:3], "--region", "0,0,300"]) == 2
+    assert "'0,0,300' is no box" in capsys.readouterr().err
+    assert main([*words[:3], "--region", "5000,0,6000,10"]) == 1
+    assert "outside the picture" in capsys.readouterr().err
+
+
 def test_json_is_one_line_a_query(address: str, collage: Path) -> None:
     done = command("search", address, str(collage), "missing.jpg", "-k", "2", "--json")
     answer, failed = map(json.loads, done.stdout.splitlines())
@@ -82,6 +108,16 @@ def test_a_comparison_is_printed_and_drawn(address: str, collage: Path, tmp_path
     assert ["cosine", "1.0000"] in [line.split()[:2] for line in capsys.readouterr().out.splitlines()]
     with Image.open(out) as drawn:
         assert drawn.width > 800
+
+
+def test_parts_of_pictures_are_compared(address: str, collage: Path, photos: list[Path], capsys: Out) -> None:
+    cat = next(photo for photo in photos if photo.stem == "cat")
+    words = ["compare", str(collage), str(cat), "--target", address]
+    assert main([*words, "--region-a", "0,0,300,210"]) == 0
+    inside = next(line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("containment"))
+    assert main([*words, "--region-a", "0,210,300,420"]) == 0
+    outside = next(line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("containment"))
+    assert float(inside[1]) > float(outside[1])
 
 
 def test_pictures_are_compared_without_any_collection(collage: Path, photos: list[Path], capsys: Out) -> None:

@@ -16,11 +16,12 @@ def test_defaults_ask_for_ten_hits_with_metadata_and_nothing_else() -> None:
     message = Options().message()
     assert (message.k, message.kernel, message.metadata.all) == (10, types_pb2.KERNEL_UNSPECIFIED, True)
     assert not (message.include_scores or message.include_matches or message.include_thumbnail)
-    assert not (message.HasField("candidates") or message.HasField("min_score"))
+    assert not (message.HasField("candidates") or message.HasField("min_score") or message.HasField("exhaustive"))
 
 
 def test_everything_can_be_asked_for() -> None:
-    message = Options(3, 50, setwise.Kernel.RBF, 0.0, ["a", "b"], True, True, True).message()
+    message = Options(3, 50, setwise.Kernel.RBF, 0.0, ["a", "b"], True, True, True, False, True).message()
+    assert message.HasField("exhaustive") and not message.exhaustive and message.include_proof
     assert (message.k, message.candidates, message.kernel, message.min_score) == (3, 50, types_pb2.KERNEL_RBF, 0.0)
     assert message.HasField("min_score")
     assert list(message.metadata.fields) == ["a", "b"]

@@ -187,7 +187,7 @@ def test_the_deadline_is_heeded_between_stages(make_searcher: MakeSearcher, scat
 
         with pytest.raises(DeadlineError):
             searcher.search_id("001", Options(k=5), stop)
-    assert calls > 40 // 8 + 5
+    assert calls >= 5 + 3  # at the start, by the ranker, and before each hit
 
 
 def test_rerank_orders_stored_and_given_sets_alike(

@@ -32,7 +32,8 @@ class Describer:
     ) -> Match:
         """Every score of the query and x, and their matched tokens, those that add most first.
 
-        columns: (n,), the token of x that each query token is matched with, -1 for none. matched_sum: L.
+        columns: (n,), the token of x that each query token is matched with, -1 for none; empty where only scores are
+        of interest. matched_sum: L.
         containment: given when `columns` is that kernel's matching; pairs are then ordered by their weighted cosines.
         """
         tokens = half(x)

@@ -52,7 +52,7 @@ class Answer:
     kernel: what ranked. recalled: candidates, all of them ruled out or solved. stages: how many each ruled out.
     kth_score: of the last place among the first k solved, before min_score; None when nothing was solved.
     highest_pruned_bound: below kth_score, or below min_score; None when nothing was pruned.
-    largest_gap: the largest gap between matched sum and prices among the hits; None when there are none.
+    largest_gap: the largest gap between matched sum and prices among the hits; None when no proofs were asked for.
     recall_s, rerank_s, fetch_s: wall time of the stages in seconds. version: of the collection that was searched.
     missing: ids that were asked for and that the collection does not hold (rerank only).
     query_tokens: (q,) tokens of the query that took part; None for all of them (no region).

@@ -187,6 +187,7 @@ class Searcher:
             least=-math.inf if options.min_score is None else options.min_score,
             threads=threads,
             prune=self._prune,
+            proofs=options.proofs or options.matches,
         )
 
     def _answer(
@@ -217,7 +218,7 @@ class Searcher:
             stages=ranking.stages,
             kth_score=ranking.kth_score,
             highest_pruned_bound=ranking.highest_pruned_bound,
-            largest_gap=max((one.gap for _, one in best), default=None),
+            largest_gap=max((one.gap for _, one in best), default=None) if options.proofs else None,
             recall_s=times[1] - times[0],
             rerank_s=ranked_at - times[1],
             fetch_s=time.perf_counter() - ranked_at,

@@ -174,7 +174,7 @@ class Certificate(google.protobuf.message.Message):
     highest_pruned_bound: builtins.float
     """Highest upper bound among the pruned candidates; absent when none was pruned."""
     largest_gap: builtins.float
-    """The largest `Proof.gap` among the hits; absent when there are none."""
+    """The largest `Proof.gap` among the hits; absent unless proofs were asked for."""
     @property
     def stages(self) -> global___Stages:
         """Which stage ruled out how many. The counts may depend on the server's machine and load; the hits never do."""
