@@ -87,7 +87,7 @@ void check_assign(const Settings& settings, const Photos& photos, Judge& judge) 
         for (std::uint64_t seed = 0; seed < settings.seeds; ++seed) {
             std::vector<Shape> shapes = kShapes;
             if (seed == 0) shapes.insert(shapes.end(), kLargeShapes.begin(), kLargeShapes.end());
-            for (const Shape shape : shapes) {
+            for (const Shape& shape : shapes) {
                 Random random(seed * 7919 + shape.first * 131 + shape.second);
                 const Matrix a = family.make(random, shape.first, shape.second);
                 const double value = optimum(a);
@@ -149,7 +149,7 @@ void weigh(const Level& level, void* weigher, const Problem& problem, bool gate,
 void check_weigh(const Settings& settings, const Photos& photos, Judge& judge) {
     for (const SetFamily& family : set_families(photos))
         for (std::uint64_t seed = 0; seed < settings.seeds; ++seed)
-            for (const Shape shape : kShapes) {
+            for (const Shape& shape : kShapes) {
                 Random random(seed * 104729 + shape.first * 131 + shape.second);
                 Pair sets = family.make(random, shape.first, shape.second);
                 const std::size_t dims = 1 + random.below(sets.q.m);
@@ -190,7 +190,8 @@ void check_bytes(const Settings& settings, Judge& judge) {
         for (Half& value : x.values) value = static_cast<Half>(random.bits() & (finite ? 0xfbff : 0xffff));
         const bool damaged = std::any_of(x.values.begin(), x.values.end(), [](Half half) { return (half & 0x7c00) == 0x7c00; });
         Tokens sound = x;
-        for (Half& value : sound.values) value &= 0xfbff;
+        for (Half& value : sound.values)
+            if ((value & 0x7c00) == 0x7c00) value = 0;
         Problem problem({q, sound}, false);
         problem.candidate = Candidate(x);
         problem.candidate.garble(random);

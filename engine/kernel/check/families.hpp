@@ -17,7 +17,7 @@ class Random {
     explicit Random(std::uint64_t seed) : engine_(seed) {}
 
     std::size_t below(std::size_t end) { return static_cast<std::size_t>(engine_() % end); }
-    double uniform(double from = 0.0, double to = 1.0) { return from + (to - from) * static_cast<double>(engine_() >> 11) * 0x1p-53; }
+    double uniform(double from = 0.0, double to = 1.0) { return from + (to - from) * (static_cast<double>(engine_() >> 11) * 0x1p-53); }
     double normal() { return normal_(engine_); }
     bool chance(double share) { return uniform() < share; }
     std::uint64_t bits() { return engine_(); }
