@@ -38,6 +38,7 @@ class Solver {
 
   private:
     static constexpr int kIterations = 4;
+    static constexpr double kLargest = 1e300;
 
     double at(std::size_t i, std::size_t j) const {
         const std::ptrdiff_t place = static_cast<std::ptrdiff_t>(i) * v_.row_stride + static_cast<std::ptrdiff_t>(j) * v_.column_stride;
@@ -54,13 +55,13 @@ class Solver {
 
     double scaled(std::size_t i, std::size_t j) const { return at(i, j) * first_scale_ * second_scale_; }
 
-    // Finds the largest entry; false when one is not finite.
+    // Finds the largest entry; false when one is not finite or so large that sums may overflow (reference.py).
     bool measure() {
         double largest = 0.0;
         for (std::size_t i = 0; i < v_.n; ++i)
             for (std::size_t j = 0; j < v_.m; ++j) {
                 const double value = at(i, j), size = value < 0 ? -value : value;
-                if (!(size <= 1.7976931348623157e308)) return false;
+                if (!(size <= kLargest)) return false;
                 largest = size > largest ? size : largest;
             }
         exponent_ = 0;

@@ -92,7 +92,7 @@ def _row(query: Half, block: Block, first: int, *, kernel: Kernel, sigma: float,
     scores = np.zeros(count)
     if count == 0:
         return scores
-    ranker = Ranker(query, k=count, kernel=kernel, sigma=sigma, threads=threads, prune=False)
+    ranker = Ranker(query, k=count, kernel=kernel, sigma=sigma, threads=threads, prune=False, proofs=False)
     ranker.add({0: block}, np.arange(key_of(0, first), key_of(0, first + count), dtype=np.int64))
     for one in ranker.result().finalists:
         scores[one.key - first] = one.score
