@@ -48,9 +48,12 @@ def composed(work: Path, split: Split, count: int, seed: int) -> Path:
     return folder
 
 
-def raw(work: Path, split: Split, count: int, seed: int) -> Sets:
-    """Raw tokens of composed scenes by the default model, (count, n, D), rounded to float16 and kept in a file."""
-    extractor = load_extractor()
+def raw(work: Path, split: Split, count: int, seed: int, *, image_size: int | None = None) -> Sets:
+    """Raw tokens of composed scenes by the default model, (count, n, D), rounded to float16 and kept in a file.
+
+    image_size: side of the square that the network sees, in pixels; None takes the model's default.
+    """
+    extractor = load_extractor(image_size=image_size)
     store = work / f"{split}-{count}-seed{seed}-{extractor.info.fingerprint.replace(':', '-')}.npy"
     if not store.exists():
         scenes = sorted(composed(work, split, count, seed).glob("*.jpg"))
