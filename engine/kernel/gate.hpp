@@ -52,85 +52,104 @@ struct GateQuery {
 
 #if SETWISE_LEVEL >= 3
 
-template <int V, int R>
-void gate_tile(const GateView& x, std::size_t first, std::size_t d, const std::uint8_t* packed, const float* scales,
-               const float* offsets, std::size_t stride, float* out, float* row_largest, float* column_largest) {
+constexpr std::size_t kGateStrip = 4, kGateRows = 6;  // 24 accumulators, 4 vectors of the query, 1 of the candidate
+
+// d is a multiple of 4. Of the last vector only the first `Lanes` count: narrower instructions cost less.
+template <int V, int Lanes, int R>
+void gate_tile(const GateView& x, const std::int8_t* codes, std::size_t first, std::size_t d, const std::uint8_t* packed,
+               const float* scales, const float* offsets, std::size_t stride, float* out, float* largest) {
     __m512i sums[R][V];
-    const std::int8_t* row = x.codes + first * d;
-#pragma GCC unroll 4
+    const std::int8_t* row = codes + first * d;
+    if (x.next != nullptr)  // the candidate after this one: its rows seldom lie next to these
+        for (std::size_t k = 0; k < R * d; k += 64) __builtin_prefetch(x.next + first * d + k, 0, 2);
+#pragma GCC unroll 6
     for (int r = 0; r < R; ++r)
-#pragma GCC unroll 8
-        for (int v = 0; v < V; ++v) sums[r][v] = _mm512_set1_epi32(-128 * x.sums[first + static_cast<std::size_t>(r)]);
-    for (std::size_t k = 0; k < d / 4; ++k) {
-#pragma GCC unroll 8
-        for (int v = 0; v < V; ++v) {
-            const __m512i q = _mm512_load_si512(packed + (k * stride + v * 16) * 4);
 #pragma GCC unroll 4
-            for (int r = 0; r < R; ++r) {
-                std::int32_t four;
-                std::memcpy(&four, row + static_cast<std::size_t>(r) * d + 4 * k, 4);
-                // Inline: gcc 12 spills accumulators of the intrinsic.
-                asm("vpdpbusd %2, %1, %0" : "+v"(sums[r][v]) : "v"(q), "v"(_mm512_set1_epi32(four)));
+        for (int v = 0; v < V; ++v) sums[r][v] = _mm512_set1_epi32(-128 * x.sums[first + static_cast<std::size_t>(r)]);
+    for (std::size_t k = 0; k < d; k += 4) {
+        __m512i q[V];
+#pragma GCC unroll 4
+        for (int v = 0; v < V; ++v) q[v] = _mm512_load_si512(packed + k * stride + v * 64);
+#pragma GCC unroll 6
+        for (int r = 0; r < R; ++r) {
+            std::int32_t four;
+            std::memcpy(&four, row + static_cast<std::size_t>(r) * d + k, 4);
+            const __m512i b = _mm512_set1_epi32(four);
+#pragma GCC unroll 4
+            for (int v = 0; v < V; ++v) {  // inline: of the intrinsic, gcc 12 spills the accumulators
+                if (v + 1 < V || Lanes == 16)
+                    asm("vpdpbusd %2, %1, %0" : "+v"(sums[r][v]) : "v"(q[v]), "v"(b));
+                else if (Lanes == 8)
+                    asm("vpdpbusd %t2, %t1, %t0" : "+v"(sums[r][v]) : "v"(q[v]), "v"(b));
+                else
+                    asm("vpdpbusd %x2, %x1, %x0" : "+v"(sums[r][v]) : "v"(q[v]), "v"(b));
             }
         }
     }
-    if (d % 4) {
-#pragma GCC unroll 8
-        for (int v = 0; v < V; ++v)
-            for (int r = 0; r < R; ++r) {
-                std::int32_t rest = 0;
-                std::memcpy(&rest, row + static_cast<std::size_t>(r) * d + d / 4 * 4, d % 4);
-                sums[r][v] = _mm512_dpbusd_epi32(sums[r][v], _mm512_load_si512(packed + (d / 4 * stride + v * 16) * 4), _mm512_set1_epi32(rest));
-            }
-    }
+    Floats tops[V];
 #pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) tops[v] = load(largest + v * 16);
+#pragma GCC unroll 6
     for (int r = 0; r < R; ++r) {
-        Floats largest = all(-kHuge);
         const float scale = x.scales[first + static_cast<std::size_t>(r)];
-#pragma GCC unroll 8
+#pragma GCC unroll 4
         for (int v = 0; v < V; ++v) {
             const Floats value = to_floats(reinterpret_cast<Ints>(sums[r][v])) * (load(scales + v * 16) * scale) + load(offsets + v * 16);
             store(out + static_cast<std::size_t>(r) * stride + v * 16, value);
-            largest = max(largest, value);
-            store(column_largest + v * 16, max(load(column_largest + v * 16), value));
+            tops[v] = max(tops[v], value);
         }
-        const float here = highest(largest);
-        float* const old = row_largest + first + r;
-        *old = here > *old ? here : *old;
     }
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) store(largest + v * 16, tops[v]);
 }
 
-template <int V>
-void gate_strip(const GateView& x, std::size_t m, std::size_t d, const std::uint8_t* packed, const float* scales,
-                const float* offsets, std::size_t stride, float* out, float* row_largest, float* column_largest) {
-    std::size_t j = 0;
-    for (; j + kTileRows <= m; j += kTileRows)
-        gate_tile<V, kTileRows>(x, j, d, packed, scales, offsets, stride, out + j * stride, row_largest, column_largest);
-    for (; j < m; ++j) gate_tile<V, 1>(x, j, d, packed, scales, offsets, stride, out + j * stride, row_largest, column_largest);
+template <int V, int Lanes, int R>
+void gate_rest(const GateView& x, const std::int8_t* codes, std::size_t first, std::size_t count, std::size_t d, const std::uint8_t* packed,
+               const float* scales, const float* offsets, std::size_t stride, float* out, float* largest) {
+    if (count == R)
+        return gate_tile<V, Lanes, R>(x, codes, first, d, packed, scales, offsets, stride, out, largest);
+    if constexpr (R > 1) gate_rest<V, Lanes, R - 1>(x, codes, first, count, d, packed, scales, offsets, stride, out, largest);
+}
+
+template <int V, int Lanes>
+void gate_strip(const GateView& x, const std::int8_t* codes, std::size_t m, std::size_t d, const std::uint8_t* packed, const float* scales,
+                const float* offsets, std::size_t stride, float* out, float* largest) {
+    for (std::size_t j = 0; j < m; j += kGateRows)
+        gate_rest<V, Lanes, kGateRows>(x, codes, j, smaller(kGateRows, m - j), d, packed, scales, offsets, stride, out + j * stride, largest);
 }
 
 #endif
 
-// out (m, stride): <a^_i, b^_j> + offsets[i] for candidate row j and query column i; the largest of each row and column.
-inline void gate_products(const GateView& x, std::size_t m, std::size_t d, const GateQuery& q, const float* offsets,
-                          std::size_t stride, float* out, float* row_largest, float* column_largest) {
-    for (std::size_t j = 0; j < m; ++j) row_largest[j] = -kHuge;
-    for (std::size_t i = 0; i < stride; ++i) column_largest[i] = -kHuge;
+// out (m, stride): <a^_i, b^_j> + offsets[i] for candidate row j and query column i; largest (stride): of each column.
+// `rest` holds the codes when d is no multiple of 4.
+inline void gate_products(const GateView& x, std::size_t m, std::size_t n, std::size_t d, const GateQuery& q, const float* offsets, std::size_t stride,
+                          Buffer<std::int8_t>& rest, float* out, float* largest) {
+    for (std::size_t i = 0; i < stride; ++i) largest[i] = -kHuge;
 #if SETWISE_LEVEL >= 3
+    const std::size_t whole = (d + 3) / 4 * 4;
+    const std::int8_t* codes = x.codes;
+    if (whole != d) {
+        std::memset(rest.get(m * whole), 0, m * whole);
+        for (std::size_t j = 0; j < m; ++j) std::memcpy(rest.data() + j * whole, x.codes + j * d, d);
+        codes = rest.data();
+    }
     for (std::size_t first = 0; first < stride;) {
-        const std::size_t left = (stride - first) / kWidth, take = left < kStrip ? left : kStrip;
+        const std::size_t take = smaller((stride - first) / kWidth, kGateStrip);
         const std::uint8_t* packed = q.packed.data() + first * 4;
         const float *scales = q.scales.data() + first, *add = offsets + first;
-        switch (take) {
-#define SETWISE_CASE(V) \
-    case V: gate_strip<V>(x, m, d, packed, scales, add, stride, out + first, row_largest, column_largest + first); break;
-            SETWISE_CASE(1) SETWISE_CASE(2) SETWISE_CASE(3) SETWISE_CASE(4) SETWISE_CASE(5) SETWISE_CASE(6) SETWISE_CASE(7)
+        const std::size_t tail = n > first + (take - 1) * 16 ? n - first - (take - 1) * 16 : 16;
+        switch (take * 4 + (tail <= 4 ? 1 : tail <= 8 ? 2 : 0)) {
+#define SETWISE_CASE(V, KIND, LANES) \
+    case V * 4 + KIND: gate_strip<V, LANES>(x, codes, m, whole, packed, scales, add, stride, out + first, largest + first); break;
+#define SETWISE_CASES(V) SETWISE_CASE(V, 0, 16) SETWISE_CASE(V, 1, 4) SETWISE_CASE(V, 2, 8)
+            SETWISE_CASES(1) SETWISE_CASES(2) SETWISE_CASES(3) SETWISE_CASES(4)
+#undef SETWISE_CASES
 #undef SETWISE_CASE
         }
         first += take * kWidth;
     }
 #else
-    static_cast<void>(d), static_cast<void>(x), static_cast<void>(q), static_cast<void>(offsets), static_cast<void>(out);
+    static_cast<void>(m), static_cast<void>(n), static_cast<void>(d), static_cast<void>(x), static_cast<void>(q), static_cast<void>(offsets), static_cast<void>(rest), static_cast<void>(out);
 #endif
 }
 

@@ -131,11 +131,16 @@ class Weigher {
         const double shift = gate_shift(slack, offsets);
         const GateQuery& gate = square ? q_.centred : q_.whole;
         float* out = products_.get(m * q_.stride);
-        float *rows = row_largest_.get(m), *columns = column_largest_.get(q_.stride);
-        gate_products(x_.gate, m, q_.d, gate, offsets, q_.stride, out, rows, columns);
+        float* columns = column_largest_.get(q_.stride);
+        gate_products(x_.gate, m, q_.n, q_.d, gate, offsets, q_.stride, codes_, out, columns);
         slack += gate_slack(gate);
-        const double bound = shift + slack + smaller_side(rows, columns);
-        if (bound < least) return outcome = {Stage::gate, bound}, true;
+        // The columns' maxima come with the products, the rows' do not: 19 of 20 candidates need only the former.
+        double bound = m >= q_.n ? column_bound() : kHuge;
+        if (shift + slack + bound >= least && m <= q_.n) {
+            const double rows = row_bound();
+            bound = rows < bound ? rows : bound;
+        }
+        if (shift + slack + bound < least) return outcome = {Stage::gate, shift + slack + bound}, true;
         if (!plan.gate_dual) return false;
         const Matrix a = oriented(out, m);
         const double dual = shift + slack + assigner_.dual_bound(a, kGateIterations) + assigner_.rounding(a);
@@ -189,13 +194,22 @@ class Weigher {
         return (gate.norm * __builtin_sqrt(errors) + gate.error * size + 0x1p-21 * (gate.norm + gate.error) * size) * (1.0 + 1e-9);
     }
 
-    double smaller_side(const float* rows, const float* columns) const {
-        double by_rows = 0.0, by_columns = 0.0;
-        for (std::size_t j = 0; j < x_.m; ++j) by_rows += rows[j];
-        for (std::size_t i = 0; i < q_.n; ++i) by_columns += columns[i];
-        if (x_.m < q_.n) return by_rows;  // tokens of the larger side are not all matched
-        if (x_.m > q_.n) return by_columns;
-        return by_rows < by_columns ? by_rows : by_columns;
+    // Every query token takes its best candidate token: a bound when all query tokens are matched (n <= m).
+    double column_bound() const {
+        double total = 0.0;
+        for (std::size_t i = 0; i < q_.n; ++i) total += column_largest_.data()[i];
+        return total;
+    }
+
+    // Every candidate token takes its best query token: a bound when m <= n.
+    double row_bound() const {
+        double total = 0.0;
+        for (std::size_t j = 0; j < x_.m; ++j) {
+            Floats largest = all(-kHuge);
+            for (std::size_t i = 0; i < q_.stride; i += kWidth) largest = max(largest, load(products_.data() + j * q_.stride + i));
+            total += highest(largest);
+        }
+        return total;
     }
 
     // Relative error of a float32 inner product of d numbers, in any order (Higham, Accuracy and Stability, section 3.1).
@@ -239,19 +253,15 @@ class Weigher {
     }
 
     double row_column_bound() {
-        float *rows = row_largest_.get(x_.m), *columns = column_largest_.get(q_.stride);
-        const float* a = products_.data();
-        for (std::size_t i = 0; i < q_.stride; i += kWidth) store(columns + i, all(-kHuge));
-        for (std::size_t j = 0; j < x_.m; ++j) {
-            Floats largest = all(-kHuge);
-            for (std::size_t i = 0; i < q_.stride; i += kWidth) {
-                const Floats value = load(a + j * q_.stride + i);
-                largest = max(largest, value);
-                store(columns + i, max(load(columns + i), value));
-            }
-            rows[j] = highest(largest);
-        }
-        return smaller_side(rows, columns);
+        const double rows = x_.m <= q_.n ? row_bound() : kHuge;
+        if (x_.m < q_.n) return rows;
+        float* columns = column_largest_.get(q_.stride);
+        for (std::size_t i = 0; i < q_.stride; ++i) columns[i] = -kHuge;
+        for (std::size_t j = 0; j < x_.m; ++j)
+            for (std::size_t i = 0; i < q_.stride; i += kWidth)
+                store(columns + i, max(load(columns + i), load(products_.data() + j * q_.stride + i)));
+        const double by_columns = column_bound();
+        return rows < by_columns ? rows : by_columns;
     }
 
     Outcome prove(const Matrix& a, const Stop& stop, Solution& solution) {
@@ -314,8 +324,9 @@ class Weigher {
     Prover<Wide> wide_prover_;
     ExactTokens exact_;
     Digits wide_query_;
-    Buffer<float> products_, turned_, tokens_, row_largest_, column_largest_, with_centre_;
+    Buffer<float> products_, turned_, tokens_, column_largest_, with_centre_;
     Buffer<double> squares_;
+    Buffer<std::int8_t> codes_;
 };
 
 }  // namespace setwise::SETWISE_NAMESPACE

@@ -54,7 +54,7 @@ class Ranker {
                 worker.ask = ask;
                 for (std::size_t i; !given_up_ && (i = next.fetch_add(1)) < candidates.size();) {
                     if (ask != nullptr && !(*ask)()) given_up_ = true;
-                    else consider(worker, candidates[i]);
+                    else consider(worker, candidates, i);
                 }
             } catch (...) {
                 given_up_ = true;
@@ -95,6 +95,20 @@ class Ranker {
     std::size_t damaged() const { return damaged_; }
 
   private:
+    // Whether a stage is worth its time: one that lets pass more than `most` of a window is left out for the next one.
+    // In coarse order the first candidates pass nearly all bounds, the many after them nearly none.
+    struct Worth {
+        int most, seen = 0, passed = 0, skip = 0;
+        static constexpr int kWindow = 32;
+        bool pays() { return skip == 0 || --skip == 0; }
+        void learn(bool through) {
+            passed += through;
+            if (++seen < kWindow) return;
+            if (passed > most) skip = kWindow;
+            seen = passed = 0;
+        }
+    };
+
     struct Worker {
         explicit Worker(Ranker& ranker)
             : ranker(ranker), weigher(ranker.level_.new_weigher(ranker.query_.get()), ranker.level_.delete_weigher) {}
@@ -103,6 +117,7 @@ class Ranker {
         const std::function<bool()>* ask = nullptr;
         Counts counts;
         double highest_bound = -std::numeric_limits<double>::infinity();
+        Worth gate{24}, gate_dual{26};  // measured: docs/decisions/0082
         std::vector<std::int64_t> read;
         std::vector<std::int32_t> columns;
         std::vector<double> row_prices, column_prices;
@@ -114,18 +129,16 @@ class Ranker {
         }
     };
 
-    // A stage that does not rule out enough is not worth its time (measured: docs/decisions/0082).
-    struct Worth {
-        std::atomic<std::int64_t> seen{0}, passed{0};
-        bool pays(double most) const { return seen < 50 || static_cast<double>(passed) <= most * static_cast<double>(seen); }
-    };
-
-    void consider(Worker& worker, const Candidate& candidate) {
+    void consider(Worker& worker, const std::vector<Candidate>& candidates, std::size_t i) {
+        Candidate candidate = candidates[i];
+        const std::size_t after = i + workers_.size();
+        if (after < candidates.size() && candidates[after].set.m >= candidate.set.m) candidate.set.gate.next = candidates[after].set.gate.codes;
         const double threshold = threshold_;
         Plan plan;
         plan.prune = prune_;
-        plan.gate = gate_.pays(0.6);
-        plan.gate_dual = gate_dual_.pays(0.85);
+        const bool gated = candidate.set.gate.codes != nullptr && threshold > -std::numeric_limits<double>::infinity();
+        plan.gate = gated && worker.gate.pays();
+        plan.gate_dual = plan.gate && worker.gate_dual.pays();
         Solution solution;
         if (proofs_) {
             worker.columns.resize(n_ + 1);
@@ -145,22 +158,13 @@ class Ranker {
             given_up_ = true;
             return;
         }
-        if (candidate.set.gate.codes != nullptr && threshold > -std::numeric_limits<double>::infinity()) learn(plan, outcome.stage);
+        if (plan.gate) worker.gate.learn(outcome.stage != Stage::gate);
+        if (plan.gate_dual && outcome.stage != Stage::gate) worker.gate_dual.learn(outcome.stage != Stage::gate_dual);
         ++worker.counts.stage[static_cast<int>(outcome.stage)];
         if (outcome.stage == Stage::solved)
             keep(worker, candidate, solution.value);
         else
             worker.highest_bound = std::max(worker.highest_bound, rule_.score(outcome.bound, candidate.set.square));
-    }
-
-    void learn(const Plan& plan, Stage stage) {
-        if (!plan.gate) return;
-        ++gate_.seen;
-        if (stage == Stage::gate) return;
-        ++gate_.passed;
-        if (!plan.gate_dual) return;
-        ++gate_dual_.seen;
-        if (stage != Stage::gate_dual) ++gate_dual_.passed;
     }
 
     void keep(const Worker& worker, const Candidate& candidate, double matched_sum) {
@@ -200,7 +204,6 @@ class Ranker {
     std::atomic<double> threshold_{least_};
     std::atomic<bool> given_up_{false};
     std::atomic<std::size_t> damaged_{0};
-    Worth gate_, gate_dual_;
     std::mutex mutex_;
     std::priority_queue<double, std::vector<double>, std::greater<double>> best_;
     std::vector<Finalist> found_;

@@ -27,6 +27,7 @@ struct GateView {
     const float* norms = nullptr;        // (m), at least the norm of the centred token
     const std::int32_t* sums = nullptr;  // (m), sum of the token's codes
     const float* mean = nullptr;         // (d)
+    const std::int8_t* next = nullptr;   // codes of the candidate that will come next, to be fetched ahead; may be null
 };
 
 // A candidate, where it lies.
