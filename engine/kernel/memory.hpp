@@ -19,7 +19,7 @@ class Buffer {
     ~Buffer() { std::free(data_); }
 
     T* get(std::size_t count) {
-        if (count > size_) {
+        if (count > size_ || data_ == nullptr) {  // an empty array too: memset and the like refuse null
             std::free(data_);
             size_ = 0;
             data_ = static_cast<T*>(std::aligned_alloc(64, (count * sizeof(T) + 127) / 64 * 64));

@@ -1,6 +1,6 @@
 // The kernel without Python: every level of this machine, families of matrices and of sets, held to integers.
 //
-//     check photos.npy [--seeds N] [--threads N] [--levels baseline,avx2,...]
+//     check photos.npy [--seeds N] [--threads N] [--largest TOKENS] [--levels baseline,avx2,...]
 //
 // scripts/sanitize builds and runs it under sanitizers. It exits with 1 when anything was wrong.
 #include <cstring>
@@ -10,6 +10,7 @@
 #include "../machine.hpp"
 #include "candidates.hpp"
 #include "judge.hpp"
+#include "ranking.hpp"
 
 namespace {
 
@@ -28,7 +29,14 @@ const std::vector<Shape> kLargeShapes = {{100, 100}, {64, 128}, {130, 65}, {32, 
 struct Settings {
     std::string photos;
     std::vector<const Level*> levels;
-    std::size_t seeds = 3, threads = 4;
+    std::size_t seeds = 3, threads = 4, largest = 1000;
+
+    std::vector<Shape> shapes(bool large) const {
+        std::vector<Shape> out = kShapes;
+        if (large) out.insert(out.end(), kLargeShapes.begin(), kLargeShapes.end());
+        out.erase(std::remove_if(out.begin(), out.end(), [this](const Shape& s) { return std::max(s.first, s.second) > largest; }), out.end());
+        return out;
+    }
 };
 
 // Something that a level makes and takes back.
@@ -84,10 +92,8 @@ void assign_every_way(const Level& level, void* solver, const Matrix& a, double 
 
 void check_assign(const Settings& settings, const Photos& photos, Judge& judge) {
     for (const Family& family : families(photos))
-        for (std::uint64_t seed = 0; seed < settings.seeds; ++seed) {
-            std::vector<Shape> shapes = kShapes;
-            if (seed == 0) shapes.insert(shapes.end(), kLargeShapes.begin(), kLargeShapes.end());
-            for (const Shape& shape : shapes) {
+        for (std::uint64_t seed = 0; seed < settings.seeds; ++seed)
+            for (const Shape& shape : settings.shapes(seed == 0)) {
                 Random random(seed * 7919 + shape.first * 131 + shape.second);
                 const Matrix a = family.make(random, shape.first, shape.second);
                 const double value = optimum(a);
@@ -96,7 +102,6 @@ void check_assign(const Settings& settings, const Photos& photos, Judge& judge) 
                     assign_every_way(*level, solver.get(), a, value, judge, where(*level, family.name, shape, seed, "assign "));
                 }
             }
-        }
 }
 
 void check_not_finite(const Settings& settings, Judge& judge) {
@@ -149,7 +154,7 @@ void weigh(const Level& level, void* weigher, const Problem& problem, bool gate,
 void check_weigh(const Settings& settings, const Photos& photos, Judge& judge) {
     for (const SetFamily& family : set_families(photos))
         for (std::uint64_t seed = 0; seed < settings.seeds; ++seed)
-            for (const Shape& shape : kShapes) {
+            for (const Shape& shape : settings.shapes(false)) {
                 Random random(seed * 104729 + shape.first * 131 + shape.second);
                 Pair sets = family.make(random, shape.first, shape.second);
                 const std::size_t dims = 1 + random.below(sets.q.m);
@@ -212,11 +217,12 @@ void check_bytes(const Settings& settings, Judge& judge) {
 void check_stop(const Settings& settings, const Photos& photos, Judge& judge) {
     for (const Level* level : settings.levels) {
         Random random(1);
-        const Pair sets = set_families(photos)[5].make(random, 300, 300);
+        const std::size_t n = 300;  // small problems do not ask
+        const Pair sets = set_families(photos)[5].make(random, n, n);
         const Candidate candidate(sets.x);
-        const Owned query(level->new_query(sets.q.values.data(), 300, sets.q.m, square(sets.q), false), level->delete_query);
+        const Owned query(level->new_query(sets.q.values.data(), n, sets.q.m, square(sets.q), false), level->delete_query);
         const Owned weigher(level->new_weigher(query.get()), level->delete_weigher);
-        Answer answer(300, 300);
+        Answer answer(n, n);
         int asked = 0;
         const Stop stop{[](void* context) { return ++*static_cast<int*>(context) > 2; }, &asked};
         const Outcome outcome = level->weigh(weigher.get(), candidate.view(false), Plan{}, -HUGE_VAL, stop, answer.solution);
@@ -259,6 +265,8 @@ Settings read(int count, char** arguments) {
             settings.seeds = std::stoul(arguments[++i]);
         else if (name == "--threads" && more)
             settings.threads = std::stoul(arguments[++i]);
+        else if (name == "--largest" && more)
+            settings.largest = std::stoul(arguments[++i]);
         else if (name == "--levels" && more) {
             const std::string wanted = std::string(",") + arguments[++i] + ",";
             const auto unwanted = [&wanted](const Level* level) { return wanted.find(std::string(",") + level->name + ",") == std::string::npos; };
@@ -288,6 +296,7 @@ int main(int count, char** arguments) try {
     step("weigh", [&] { check_weigh(settings, photos, judge); });
     step("bytes", [&] { check_bytes(settings, judge); });
     step("stop", [&] { check_stop(settings, photos, judge); });
+    step("ranker", [&] { check_rankers(settings.levels, photos, settings.seeds, settings.threads, std::min<std::size_t>(settings.largest, 40), judge); });
     step("threads", [&] { check_threads(settings, photos, judge); });
     std::printf("%ld checks, %ld wrong\n", judge.tried(), judge.wrong());
     return judge.wrong() == 0 ? 0 : 1;
