@@ -1,6 +1,6 @@
 """Regions: which kernel finds an object's other scenes, and what the coarse vectors of whole images recall of them.
 
-    OMP_NUM_THREADS=1 python benchmarks/regions.py --work build/benchmarks
+    scripts/bench regions --work build/benchmarks
 
 Each object of the query scenes of the instance protocol is asked for by its box; right are the scenes that show the
 same object. Exact answers are exhaustive ones. `--recall-in` measures recall in another collection of the same network.
