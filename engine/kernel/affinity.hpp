@@ -26,17 +26,23 @@ SETWISE_INLINE void widen(const Half* values, std::size_t count, double* out) {
     for (std::size_t i = 0; i < count; ++i) out[i] = static_cast<double>(to_float(values[i]));
 }
 
+// sum of a[k] * b[k] in double. Eight sums side by side: one alone cannot be vectorised without reordering it.
+template <typename A, typename B>
+SETWISE_INLINE double dot(const A* a, const B* b, std::size_t count) {
+    double sums[8] = {};
+    std::size_t k = 0;
+    for (; k + 8 <= count; k += 8)
+        for (std::size_t lane = 0; lane < 8; ++lane) sums[lane] += static_cast<double>(a[k + lane]) * static_cast<double>(b[k + lane]);
+    for (; k < count; ++k) sums[0] += static_cast<double>(a[k]) * static_cast<double>(b[k]);
+    return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
+}
+
 // The largest Euclidean norm of a token.
 inline double largest_norm(const double* tokens, std::size_t count, std::size_t d) {
     double largest = 0.0;
     for (std::size_t i = 0; i < count; ++i) {
-        double sums[8] = {};
-        std::size_t k = 0;
-        for (; k + 8 <= d; k += 8)
-            for (std::size_t lane = 0; lane < 8; ++lane) sums[lane] += tokens[i * d + k + lane] * tokens[i * d + k + lane];
-        for (; k < d; ++k) sums[0] += tokens[i * d + k] * tokens[i * d + k];
-        const double sum = ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
-        largest = sum > largest ? sum : largest;
+        const double square = dot(tokens + i * d, tokens + i * d, d);
+        largest = square > largest ? square : largest;
     }
     return __builtin_sqrt(largest);
 }

@@ -27,10 +27,11 @@ class Assigner {
     static constexpr float kSharpness = 0.3f;  // of Sinkhorn: eps / mean(row maximum - row mean); 0.2 to 0.4 are alike
     static constexpr std::size_t kWords = 64;  // columns in a word of the set of free columns
 
-    // An upper bound of the optimum from `iterations` of Sinkhorn; prices stay for `solve`. Exact but for rounding, see
-    // rounding().
-    double dual_bound(const Matrix& a, int iterations) {
+    // An upper bound of the optimum from `iterations` of Sinkhorn; prices stay for `solve`. Exact but for rounding(), to
+    // which `extent` matters: no entry is larger.
+    double dual_bound(const Matrix& a, int iterations, double extent) {
         reserve(a);
+        largest_entry_ = extent;
         switch (fixed(a)) {
 #define SETWISE_CASE(V) \
     case V: return warm<V>(a, iterations);
@@ -63,11 +64,15 @@ class Assigner {
         return total;
     }
 
-    // The largest entry or price.
-    double extent(const Matrix& a) const {
-        float largest = static_cast<float>(largest_entry_);
+    // The largest price, and the largest entry or price.
+    double price_extent(const Matrix& a) const {
+        float largest = 0.0f;
         for (std::size_t j = 0; j < a.cols; ++j) largest = larger(largest, larger(prices_.data()[j], -prices_.data()[j]));
         return largest;
+    }
+    double extent(const Matrix& a) const {
+        const double prices = price_extent(a);
+        return prices > largest_entry_ ? prices : largest_entry_;
     }
 
     // How far feasible_bound may lie below the sum of exactly feasible prices: each u_i rounds once.
@@ -89,7 +94,6 @@ class Assigner {
         for (Buffer<float>* one : floats) one->get(a.stride);
         for (Buffer<std::int32_t>* one : numbers) one->get(a.stride);
         column_.get(a.rows);
-        row_largest_.get(a.rows);
         free_.get(a.stride / kWords + 1);
         for (std::size_t j = 0; j < a.stride; ++j) {
             live_.data()[j] = j < a.cols ? 1.0f : 0.0f;
@@ -97,79 +101,104 @@ class Assigner {
         }
     }
 
-    // Sinkhorn's temperature and the rows' largest entries.
-    template <int V>
-    float temperature(const Matrix& a) {
-        const std::size_t count = V ? V : a.stride / kWidth;
-        double spread = 0.0;
-        float low = kHuge, high = -kHuge;
-        for (std::size_t i = 0; i < a.rows; ++i) {
-            Floats top = all(-kHuge), bottom = all(kHuge), total = all(0.0f);
-#pragma GCC unroll 8
-            for (std::size_t v = 0; v < count; ++v) {
-                const Floats x = load(a.row(i) + v * kWidth), live = load(live_.data() + v * kWidth);
-                top = max(top, x);
-                bottom = min(bottom, x * live);
-                total += x * live;
-            }
-            const float largest = highest(top);
-            row_largest_.data()[i] = largest;
-            low = lowest(bottom) < low ? lowest(bottom) : low;
-            high = larger(high, largest);
-            spread += static_cast<double>(largest) - static_cast<double>(sum(total)) / static_cast<double>(a.cols);
-        }
-        largest_entry_ = larger(high, -low);
-        const double eps = kSharpness * spread / static_cast<double>(a.rows), floor = 1e-6 * largest_entry_;
-        return static_cast<float>(eps > floor ? eps : floor);
-    }
-
     template <int V>
     double warm(const Matrix& a, int iterations) {
-        const std::size_t count = V ? V : a.stride / kWidth;
         const float eps = temperature<V>(a);
         if (iterations > 0 && eps > 0.0f)
             sinkhorn<V>(a, iterations, eps);
         else
-            for (std::size_t v = 0; v < count; ++v) store(prices_.data() + v * kWidth, all(0.0f));
+            for (std::size_t j = 0; j < a.stride; j += kWidth) store(prices_.data() + j, all(0.0f));
         return transform<V>(a);
+    }
+
+    // Sinkhorn's temperature, from every eighth row: any would do, this one suits.
+    template <int V>
+    float temperature(const Matrix& a) const {
+        const std::size_t count = V ? V : a.stride / kWidth;
+        double spread = 0.0;
+        std::size_t seen = 0;
+        for (std::size_t i = 0; i < a.rows; i += 8, ++seen) {
+            Floats top = all(-kHuge), total = all(0.0f);
+#pragma GCC unroll 8
+            for (std::size_t v = 0; v < count; ++v) {
+                const Floats x = load(a.row(i) + v * kWidth);
+                top = max(top, x);
+                total += x * load(live_.data() + v * kWidth);
+            }
+            spread += static_cast<double>(highest(top)) - static_cast<double>(sum(total)) / static_cast<double>(a.cols);
+        }
+        const double eps = kSharpness * spread / static_cast<double>(seen), floor = 1e-6 * largest_entry_;
+        return static_cast<float>(eps > floor ? eps : floor);
     }
 
     template <int V>
     void sinkhorn(const Matrix& a, int iterations, float eps) {
-        const std::size_t count = V ? V : a.stride / kWidth;
         const float scale = 1.44269504f / eps;
-        float* scaling = scaling_.data();
-        float* sums = sums_.data();
-        for (std::size_t v = 0; v < count; ++v) store(scaling + v * kWidth, load(live_.data() + v * kWidth));
-        for (int t = 0; t < iterations; ++t) {
-            for (std::size_t v = 0; v < count; ++v) store(sums + v * kWidth, all(0.0f));
-            for (std::size_t i = 0; i < a.rows; ++i) {
-                float* k = kernel_.data() + i * a.stride;
-                Floats dot = all(0.0f);
-                if (t == 0) {
+        first_pass<V>(a, scale);
+        scale_columns<V>(a);
+        for (int t = 1; t < iterations; ++t) {
+            next_pass<V>(a);
+            scale_columns<V>(a);
+        }
+        for (std::size_t j = 0; j < a.stride; j += kWidth) {
+            const Floats live = load(live_.data() + j);
+            store(prices_.data() + j, -0.69314718f * eps * log2(load(scaling_.data() + j) + (1.0f - live)) * live);
+        }
+    }
+
+    // The kernel matrix exp((a - row maximum) / eps), its rows scaled to sum 1, and its column sums.
+    template <int V>
+    void first_pass(const Matrix& a, float scale) {
+        const std::size_t count = V ? V : a.stride / kWidth;
+        Floats fixed_sums[V ? V : 1];
+        Floats* sums = V ? fixed_sums : reinterpret_cast<Floats*>(sums_.data());
 #pragma GCC unroll 8
-                    for (std::size_t v = 0; v < count; ++v) {
-                        const Floats x = exp2((load(a.row(i) + v * kWidth) - row_largest_.data()[i]) * scale);
-                        store(k + v * kWidth, x);
-                        dot += x * load(scaling + v * kWidth);
-                    }
-                } else {
+        for (std::size_t v = 0; v < count; ++v) sums[v] = all(0.0f);
+        for (std::size_t i = 0; i < a.rows; ++i) {
+            float* k = kernel_.data() + i * a.stride;
+            Floats top = all(-kHuge), total = all(0.0f);
 #pragma GCC unroll 8
-                    for (std::size_t v = 0; v < count; ++v) dot += load(k + v * kWidth) * load(scaling + v * kWidth);
-                }
-                const float weight = 1.0f / sum(dot);
+            for (std::size_t v = 0; v < count; ++v) top = max(top, load(a.row(i) + v * kWidth));
+            const float largest = highest(top);
 #pragma GCC unroll 8
-                for (std::size_t v = 0; v < count; ++v)
-                    store(sums + v * kWidth, load(sums + v * kWidth) + weight * load(k + v * kWidth));
+            for (std::size_t v = 0; v < count; ++v) {
+                const Floats x = exp2((load(a.row(i) + v * kWidth) - largest) * scale) * load(live_.data() + v * kWidth);
+                store(k + v * kWidth, x);
+                total += x;
             }
-            const Floats most = all(a.square() ? kHuge : 1.0f);  // a column may stay free: its price is not below 0
-            for (std::size_t v = 0; v < count; ++v)
-                store(scaling + v * kWidth, min(1.0f / max(load(sums + v * kWidth), all(1e-30f)), most) * load(live_.data() + v * kWidth));
+            const float weight = 1.0f / sum(total);
+#pragma GCC unroll 8
+            for (std::size_t v = 0; v < count; ++v) sums[v] += weight * load(k + v * kWidth);
         }
-        for (std::size_t v = 0; v < count; ++v) {
-            const Floats live = load(live_.data() + v * kWidth);
-            store(prices_.data() + v * kWidth, -0.69314718f * eps * log2(load(scaling + v * kWidth) + (1.0f - live)) * live);
+#pragma GCC unroll 8
+        for (std::size_t v = 0; v < count; ++v) store(sums_.data() + v * kWidth, sums[v]);
+    }
+
+    template <int V>
+    void next_pass(const Matrix& a) {
+        const std::size_t count = V ? V : a.stride / kWidth;
+        Floats fixed_sums[V ? V : 1];
+        Floats* sums = V ? fixed_sums : reinterpret_cast<Floats*>(sums_.data());
+#pragma GCC unroll 8
+        for (std::size_t v = 0; v < count; ++v) sums[v] = all(0.0f);
+        for (std::size_t i = 0; i < a.rows; ++i) {
+            const float* k = kernel_.data() + i * a.stride;
+            Floats dot = all(0.0f);
+#pragma GCC unroll 8
+            for (std::size_t v = 0; v < count; ++v) dot += load(k + v * kWidth) * load(scaling_.data() + v * kWidth);
+            const float weight = 1.0f / sum(dot);
+#pragma GCC unroll 8
+            for (std::size_t v = 0; v < count; ++v) sums[v] += weight * load(k + v * kWidth);
         }
+#pragma GCC unroll 8
+        for (std::size_t v = 0; v < count; ++v) store(sums_.data() + v * kWidth, sums[v]);
+    }
+
+    template <int V>
+    void scale_columns(const Matrix& a) {
+        const Floats most = all(a.square() ? kHuge : 1.0f);  // a column may stay free: its price is not below 0
+        for (std::size_t j = 0; j < a.stride; j += kWidth)
+            store(scaling_.data() + j, min(1.0f / max(load(sums_.data() + j), all(1e-30f)), most) * load(live_.data() + j));
     }
 
     // Feasible prices: u_i = max_j(a_ij - p_j), then the least p_j for them. Sets owners from the tight columns.
@@ -177,11 +206,14 @@ class Assigner {
     double transform(const Matrix& a) {
         const std::size_t count = V ? V : a.stride / kWidth;
         float* prices = prices_.data();
-        float* least = work_.data();
-        std::int32_t* tight = previous_.data();
+        Floats fixed_least[V ? V : 1];
+        Ints fixed_tight[V ? V : 1];
+        Floats* least = V ? fixed_least : reinterpret_cast<Floats*>(work_.data());
+        Ints* tight = V ? fixed_tight : reinterpret_cast<Ints*>(previous_.data());
+#pragma GCC unroll 8
         for (std::size_t v = 0; v < count; ++v) {
-            store(least + v * kWidth, all(a.square() ? -kHuge : 0.0f));
-            store(tight + v * kWidth, all(std::int32_t{-1}));
+            least[v] = all(a.square() ? -kHuge : 0.0f);
+            tight[v] = all(std::int32_t{-1});
         }
         double total = 0.0;
         for (std::size_t i = 0; i < a.rows; ++i) {
@@ -192,19 +224,24 @@ class Assigner {
             total += u;
 #pragma GCC unroll 8
             for (std::size_t v = 0; v < count; ++v) {
-                const Floats p = load(a.row(i) + v * kWidth) - u, old = load(least + v * kWidth);
-                const Mask more = less(old, p);
-                store(least + v * kWidth, select(more, p, old));
-                store(tight + v * kWidth, select(more, all(static_cast<std::int32_t>(i)), load(tight + v * kWidth)));
+                const Floats p = load(a.row(i) + v * kWidth) - u;
+                const Mask more = less(least[v], p);
+                least[v] = select(more, p, least[v]);
+                tight[v] = select(more, all(static_cast<std::int32_t>(i)), tight[v]);
             }
+        }
+#pragma GCC unroll 8
+        for (std::size_t v = 0; v < count; ++v) {
+            store(work_.data() + v * kWidth, least[v]);
+            store(previous_.data() + v * kWidth, tight[v]);
         }
         for (std::size_t i = 0; i < a.rows; ++i) column_.data()[i] = -1;
         for (std::size_t w = 0; w <= a.stride / kWords; ++w) free_.data()[w] = 0;
         for (std::size_t j = 0; j < a.stride; ++j) {
             const bool real = j < a.cols;
-            prices[j] = real ? least[j] : 0.0f;
-            if (real) total += least[j];
-            const std::int32_t row = real ? tight[j] : -1;
+            prices[j] = real ? work_.data()[j] : 0.0f;
+            if (real) total += prices[j];
+            const std::int32_t row = real ? previous_.data()[j] : -1;
             const bool take = row >= 0 && column_.data()[row] < 0;
             owner_.data()[j] = take ? row : -1;
             if (take)
@@ -225,7 +262,9 @@ class Assigner {
         for (std::size_t j = 0; j < a.cols; ++j) free_.data()[j / kWords] |= std::uint64_t{1} << (j % kWords);
         bound_ = 0.0;
         for (std::size_t i = 0; i < a.rows; ++i) {
-            const float top = row_largest_.data()[i];
+            Floats largest = all(-kHuge);
+            for (std::size_t j = 0; j < a.stride; j += kWidth) largest = max(largest, load(a.row(i) + j));
+            const float top = highest(largest);
             bound_ += top;
             column_.data()[i] = -1;
             for (std::size_t j = 0; j < a.cols; ++j)
@@ -372,7 +411,7 @@ class Assigner {
         return false;
     }
 
-    Buffer<float> kernel_, prices_, live_, scaling_, sums_, work_, distance_, scanned_distance_, row_largest_;
+    Buffer<float> kernel_, prices_, live_, scaling_, sums_, work_, distance_, scanned_distance_;
     Buffer<std::int32_t> owner_, previous_, scanned_, index_, column_;
     Buffer<std::uint64_t> free_;
     double bound_ = 0.0, give_up_ = 0.0, largest_entry_ = 0.0;

@@ -10,7 +10,7 @@
 // last two add up to at most |A - A^| |B^| + |A| |B - B^|.
 #pragma once
 
-#include "memory.hpp"
+#include "affinity.hpp"
 #include "product.hpp"
 
 namespace setwise::SETWISE_NAMESPACE {
@@ -27,27 +27,33 @@ struct GateQuery {
         const std::size_t groups = (d + 3) / 4;
         std::uint8_t* out = packed.get(groups * stride * 4);
         std::memset(out, 0, groups * stride * 4);
-        float* scale = scales.get(stride);
+        std::memset(scales.get(stride), 0, stride * sizeof(float));
+        double* rest = rest_.get(d);
         double squares = 0.0, errors = 0.0;
-        for (std::size_t i = 0; i < stride; ++i) scale[i] = 0.0f;
         for (std::size_t i = 0; i < n; ++i) {
-            double largest = 0.0;
+            const double* x = tokens + i * d;
+            double sizes[8] = {};
             for (std::size_t k = 0; k < d; ++k) {
-                const double size = tokens[i * d + k] < 0 ? -tokens[i * d + k] : tokens[i * d + k];
-                largest = size > largest ? size : largest;
+                const double size = __builtin_fabs(x[k]);
+                sizes[k % 8] = size > sizes[k % 8] ? size : sizes[k % 8];
             }
-            scale[i] = static_cast<float>(largest / 127.0 * (1.0 + 0x1p-23));
-            const double inverse = scale[i] > 0.0f ? 1.0 / scale[i] : 0.0;
+            for (std::size_t lane = 1; lane < 8; ++lane) sizes[0] = sizes[lane] > sizes[0] ? sizes[lane] : sizes[0];
+            const float scale = scales.data()[i] = static_cast<float>(sizes[0] / 127.0 * (1.0 + 0x1p-23));
+            const double inverse = scale > 0.0f ? 1.0 / scale : 0.0;
             for (std::size_t k = 0; k < d; ++k) {
-                const double x = tokens[i * d + k], code = __builtin_rint(x * inverse), rest = x - code * scale[i];
-                squares += x * x;
-                errors += rest * rest;
+                const double code = __builtin_rint(x[k] * inverse);
+                rest[k] = x[k] - code * scale;
                 out[((k / 4) * stride + i) * 4 + k % 4] = static_cast<std::uint8_t>(static_cast<int>(code) + 128);
             }
+            squares += dot(x, x, d);
+            errors += dot(rest, rest, d);
         }
         norm = __builtin_sqrt(squares) * (1.0 + 1e-9);
         error = __builtin_sqrt(errors) * (1.0 + 1e-9);
     }
+
+  private:
+    Buffer<double> rest_;
 };
 
 #if SETWISE_LEVEL >= 3

@@ -27,6 +27,7 @@ const Level SETWISE_TABLE = {
         return new here::Query(tokens, n, d, square, containment);
     },
     [](void* query) { delete static_cast<here::Query*>(query); },
+    [](void* query) { static_cast<here::Query*>(query)->prepare_other_sizes(); },
     [](const void* query) -> void* { return new here::Weigher(*static_cast<const here::Query*>(query)); },
     [](void* weigher) { delete static_cast<here::Weigher*>(weigher); },
     [](void* weigher, const SetView& x, const Plan& plan, double least, const Stop& stop, Solution& solution) {

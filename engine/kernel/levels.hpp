@@ -14,6 +14,8 @@ struct Level {
     // A query serves any number of threads, a weigher one.
     void* (*new_query)(const Half* tokens, std::size_t n, std::size_t d, double square, bool containment);
     void (*delete_query)(void* query);
+    // Before candidates of another size than the query's are weighed; not while weighers are at work.
+    void (*prepare_other_sizes)(void* query);
     void* (*new_weigher)(const void* query);
     void (*delete_weigher)(void* weigher);
     Outcome (*weigh)(void* weigher, const SetView& x, const Plan& plan, double least, const Stop& stop, Solution& solution);

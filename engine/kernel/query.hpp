@@ -21,7 +21,8 @@ struct Query {
     ExactTokens exact;
     Buffer<float> panel, sums, offsets;          // (d, stride); sums of all tokens (d); 0, and -kHuge beyond n
     Buffer<double> token_squares, weights, mean;  // (n): exact squares, and their share of the whole; (d)
-    GateQuery centred, whole;
+    GateQuery centred, whole;  // for candidates of the same size, and of others (see prepare)
+    bool has_whole = false;
 
     Query(const Half* tokens, std::size_t n_, std::size_t d_, double square_, bool containment_)
         : n(n_), d(d_), stride(padded(n_)), containment(containment_), square(square_) {
@@ -34,6 +35,12 @@ struct Query {
         for (std::size_t i = 0; i < stride; ++i) offset[i] = i < n ? 0.0f : -kHuge;
         if (containment) weigh();
         if (kHasGate && !containment && n > 0) fill_gate();
+    }
+
+    // Before candidates of another size come; not while weighers are at work.
+    void prepare_other_sizes() {
+        if (kHasGate && !containment && n > 0 && !has_whole) whole.fill(exact.whole.data(), n, d, stride);
+        has_whole = true;
     }
 
   private:
@@ -53,19 +60,17 @@ struct Query {
         for (std::size_t k = 0; k < d; ++k) m[k] = 0.0;
         for (std::size_t i = 0; i < n; ++i)
             for (std::size_t k = 0; k < d; ++k) m[k] += exact.whole.data()[i * d + k];
-        double squares = 0.0;
+        sums.get(d);
         for (std::size_t k = 0; k < d; ++k) {
-            sums.get(d)[k] = static_cast<float>(m[k]);
+            sums.data()[k] = static_cast<float>(m[k]);
             m[k] /= static_cast<double>(n);
-            squares += m[k] * m[k];
         }
-        mean_norm = __builtin_sqrt(squares);
+        mean_norm = __builtin_sqrt(dot(m, m, d));
         Buffer<double> rest;
         double* out = rest.get(n * d);
         for (std::size_t i = 0; i < n; ++i)
             for (std::size_t k = 0; k < d; ++k) out[i * d + k] = exact.whole.data()[i * d + k] - m[k];
         centred.fill(out, n, d, stride);
-        whole.fill(exact.whole.data(), n, d, stride);
     }
 };
 
@@ -89,7 +94,8 @@ class Weigher {
             const double bound = row_column_bound() + slack;
             if (bound < least) return {Stage::bound, bound};
         }
-        const double dual = assigner_.dual_bound(a, kIterations);
+        const double entry = q_.containment ? 1.0 : q_.exact.largest * __builtin_sqrt(x.square);
+        const double dual = assigner_.dual_bound(a, kIterations, entry);
         if (prune && dual + assigner_.rounding(a) + slack < least) return {Stage::dual, dual + assigner_.rounding(a) + slack};
         const Found found = assigner_.solve(a, prune ? least - slack : -1e308, stop);
         if (found == Found::stopped) return {Stage::stopped, 0.0};
@@ -143,7 +149,8 @@ class Weigher {
         if (shift + slack + bound < least) return outcome = {Stage::gate, shift + slack + bound}, true;
         if (!plan.gate_dual) return false;
         const Matrix a = oriented(out, m);
-        const double dual = shift + slack + assigner_.dual_bound(a, kGateIterations) + assigner_.rounding(a);
+        const double entry = (gate.norm + gate.error) * size_ + q_.exact.largest * centre_norm_;
+        const double dual = shift + slack + assigner_.dual_bound(a, kGateIterations, entry) + assigner_.rounding(a);
         if (dual < least) return outcome = {Stage::gate_dual, dual}, true;
         return false;
     }
@@ -151,23 +158,11 @@ class Weigher {
     // What is added to the matched sum of the rounded sets (gate.hpp), and how far off it may be.
     double gate_shift(double& slack, const float*& offsets) {
         const float* centre = x_.gate.mean;
-        double squares = 0.0, dot = 0.0;
         const std::size_t d = q_.d;
-        const bool square = x_.m == q_.n;
-        for (std::size_t k = 0; k < d; ++k) {
-            const double c = centre[k];
-            squares += c * c;
-            dot += c * (square ? q_.mean.data()[k] : static_cast<double>(q_.sums.data()[k]));
-        }
-        const double centre_norm = __builtin_sqrt(squares), pairs = static_cast<double>(smaller(x_.m, q_.n));
-        if (square) {
-            slack = pairs * 0x1p-22 * (q_.mean_norm * centre_norm);
-            return pairs * dot;
-        }
-        if (x_.m > q_.n) {  // sum of all query tokens, rounded to float32
-            slack = 0x1p-22 * pairs * q_.mean_norm * centre_norm;
-            return dot;
-        }
+        const double centre_norm = centre_norm_ = __builtin_sqrt(dot(centre, centre, d)), pairs = static_cast<double>(smaller(x_.m, q_.n));
+        slack = 0x1p-22 * pairs * q_.mean_norm * centre_norm;  // means and sums were rounded to float32
+        if (x_.m == q_.n) return pairs * dot(centre, q_.mean.data(), d);
+        if (x_.m > q_.n) return dot(centre, q_.sums.data(), d);
         float* with = with_centre_.get(q_.stride);
         multiply(centre, 1, d, q_.panel.data(), q_.stride, with);
         for (std::size_t i = q_.n; i < q_.stride; ++i) with[i] = -kHuge;
@@ -178,19 +173,20 @@ class Weigher {
     }
 
     // Cauchy-Schwarz over the pairs; the second terms are the rounding of the float32 that the integers are scaled to.
-    double gate_slack(const GateQuery& gate) const {
-        double errors = 0.0, norms = 0.0, error = 0.0, norm = 0.0;
-        for (std::size_t j = 0; j < x_.m; ++j) {
-            const double e = x_.gate.errors[j], length = static_cast<double>(x_.gate.norms[j]) + e;
-            errors += e * e;
-            norms += length * length;
-            error = e > error ? e : error;
-            norm = length > norm ? length : norm;
+    double gate_slack(const GateQuery& gate) {
+        const GateView& x = x_.gate;
+        double errors = dot(x.errors, x.errors, x_.m), norms = dot(x.norms, x.norms, x_.m);
+        if (x_.m > q_.n) {  // only n of the candidate's tokens are matched
+            double error = 0.0, norm = 0.0;
+            for (std::size_t j = 0; j < x_.m; ++j) {
+                error = x.errors[j] > error ? static_cast<double>(x.errors[j]) : error;
+                norm = x.norms[j] > norm ? static_cast<double>(x.norms[j]) : norm;
+            }
+            const double pairs = static_cast<double>(q_.n);
+            errors = errors < pairs * error * error ? errors : pairs * error * error;
+            norms = norms < pairs * norm * norm ? norms : pairs * norm * norm;
         }
-        const double pairs = static_cast<double>(smaller(x_.m, q_.n));
-        errors = errors < pairs * error * error ? errors : pairs * error * error;
-        norms = norms < pairs * norm * norm ? norms : pairs * norm * norm;
-        const double size = __builtin_sqrt(norms);
+        const double size = size_ = __builtin_sqrt(norms) + __builtin_sqrt(errors);  // at least |B^|
         return (gate.norm * __builtin_sqrt(errors) + gate.error * size + 0x1p-21 * (gate.norm + gate.error) * size) * (1.0 + 1e-9);
     }
 
@@ -277,8 +273,9 @@ class Weigher {
             return q_.containment ? weighted(i, j) : product(i, j) * kFine;
         };
         const double fine = q_.containment ? kContainmentFine : kFine;
-        const double error = float_error() * (q_.containment ? 1.0 : q_.exact.largest * exact_.largest * (1.0 + 1e-9));
-        if (assigner_.extent(a) + error < kNarrow) {
+        const double entry_extent = q_.containment ? 1.0 : q_.exact.largest * exact_.largest * (1.0 + 1e-9);
+        const double error = float_error() * entry_extent;
+        if (entry_extent < kNarrow && assigner_.price_extent(a) < kNarrow) {
             const auto narrow = [&entry](std::size_t r, std::size_t c) { return static_cast<std::int64_t>(entry(r, c)); };
             if (int_prover_.sparse(a, assigner_, fine, error, narrow)) return finish(a, int_prover_, fine, turned, solution);
         }
@@ -318,6 +315,7 @@ class Weigher {
 
     const Query& q_;
     SetView x_;
+    double centre_norm_ = 0.0, size_ = 0.0;  // of the gate: norms of the centre, and of the rounded candidate
     bool narrow_ = true;  // whether exact products may take the split
     Assigner assigner_;
     Prover<std::int64_t> int_prover_;

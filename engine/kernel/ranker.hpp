@@ -47,6 +47,8 @@ class Ranker {
     bool add(const std::vector<Candidate>& candidates, const std::function<bool()>& waiting) {
         std::atomic<std::size_t> next{0};
         given_up_ = false;
+        if (std::any_of(candidates.begin(), candidates.end(), [this](const Candidate& one) { return one.set.m != n_; }))
+            level_.prepare_other_sizes(query_.get());
         std::exception_ptr error;
         std::mutex guard;
         const auto work = [&](Worker& worker, const std::function<bool()>* ask) {

@@ -24,7 +24,7 @@ class Solver {
         for (std::size_t i = 0; i < view.n; ++i) solution.columns[i] = -1;
         if (v_.n == 0) return trivial(view, solution, gap);
         const Matrix a = floats();
-        assigner_.dual_bound(a, kIterations);
+        assigner_.dual_bound(a, kIterations, 1.0);
         assigner_.solve(a, -1e308, Stop{});
         if (narrow_) {
             const auto entry = [this](std::size_t i, std::size_t j) { return static_cast<std::int64_t>(scaled(i, j) * 0x1p57); };
