@@ -88,17 +88,17 @@ class Certificate:
     over all of it). recalled = pruned + solved candidates. kth_score: score of the last place, before min_score.
     highest_pruned_bound: no pruned candidate can score above it; None when none was pruned. stages: which stage pruned
     how many. largest_gap: the most by which prices exceed the matched sum of a hit, 0 but for rounding; None unless
-    proofs were asked for.
+    proofs were asked for. Equality ignores what threads and machines may change: how many were ruled out, and where.
     """
 
     scope: str
     collection_size: int
     recalled: int
-    pruned: int
-    solved: int
+    pruned: int = field(compare=False)
+    solved: int = field(compare=False)
     kth_score: float | None = None
-    highest_pruned_bound: float | None = None
-    stages: Stages = Stages()
+    highest_pruned_bound: float | None = field(default=None, compare=False)
+    stages: Stages = field(default=Stages(), compare=False)
     largest_gap: float | None = None
 
     def sentence(self) -> str:

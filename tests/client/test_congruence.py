@@ -94,6 +94,8 @@ def plain(value: Any) -> Any:
         case setwise.Hits() | setwise.Comparison():
             answer = value.to_dict()
             answer.pop("timings")
+            for effort in ("pruned", "solved", "stages", "highest_pruned_bound"):  # several threads share a scan
+                answer.get("certificate", {}).pop(effort, None)
             return answer, [hit.thumbnail_bytes for hit in value] if isinstance(value, setwise.Hits) else None
         case setwise.Image():
             return value.to_dict(), value.thumbnail_bytes, value.features
