@@ -87,4 +87,7 @@ def report(found: list[tuple[str, Times, dict[str, float]]]) -> None:
     for name in others:
         print(f"{name}: {smallest([(value, cell) for value, cell in ratios if cell.startswith(name)])}")
     shares = {name: np.mean([share.get(name, np.nan) for _, _, share in found]) for name in others}
-    print(f"\nShare of the top {TOP} by {others[0]}'s MaxSim: " + ", ".join(f"{n} {s:.2f}" for n, s in shares.items()))
+    print(
+        f"\nShare of the top {TOP} by the MaxSim of {others[0]}: "
+        + ", ".join(f"{n} {s:.2f}" for n, s in shares.items())
+    )

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from dataclasses import astuple
+from functools import cache
 from pathlib import Path
 from time import perf_counter
 
@@ -23,8 +24,9 @@ from _timing import blas_threads, clock, figures, in_turns
 
 from setwise_engine import matching
 from setwise_engine.collection import Collection, ImageRecord, Settings
+from setwise_engine.encoder import Encoder
 from setwise_engine.feature_set import FeatureSet, Stage
-from setwise_engine.features import load_extractor
+from setwise_engine.features import ModelInfo, load_extractor
 from setwise_engine.search import Answer, Options, Scope, Searcher
 
 TOP = 10
@@ -33,10 +35,16 @@ SAMPLE = 1000
 APART = 2e-6
 
 
+@cache
+def made_by() -> tuple[ModelInfo, Encoder]:
+    """The default network and its shipped encoder."""
+    return load_extractor().info, shipped_encoder()
+
+
 def features(tokens: Sets) -> FeatureSet:
     """A set as the shipped encoder makes it."""
-    info = load_extractor().info
-    return FeatureSet(tokens, Stage.ENCODED, info.fingerprint, shipped_encoder().fingerprint, info.grid)
+    info, encoder = made_by()
+    return FeatureSet(tokens, Stage.ENCODED, info.fingerprint, encoder.fingerprint, info.grid)
 
 
 def made(work: Path, images: int, donors: Sets) -> Path:
@@ -44,7 +52,7 @@ def made(work: Path, images: int, donors: Sets) -> Path:
     path = work / f"kernel-collection-{images}.setwise"
     if path.exists():
         return path
-    info, encoder = load_extractor().info, shipped_encoder()
+    info, encoder = made_by()
     settings = Settings(info.name, info.image_size, info.fingerprint, encoder.dims, encoder.fingerprint)
     partial = path.with_suffix(".partial")
     with Collection.create(partial, settings, encoder) as collection:
