@@ -22,6 +22,7 @@ class Assignments(Sequence[Assignment]):
     def __init__(
         self,
         shapes: Sequence[tuple[int, int]],
+        *,
         values: Floats,
         gaps: Floats,
         columns: NDArray[np.int32],

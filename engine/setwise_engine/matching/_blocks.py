@@ -39,7 +39,7 @@ class Block:
     """Sets that lie together: set `row` holds tokens[offsets[row] : offsets[row + 1]].
 
     tokens: (t, d) float16, finite. offsets: (rows + 1,) int64. squares: (rows,) float64, squared Frobenius norms as
-    `square` gives them. All C-contiguous. gate: None where it was not stored. native: what the native kernel keeps of it.
+    `square` gives them. All C-contiguous. gate: None where it was not stored. native: what the kernel keeps of a block.
     """
 
     tokens: Half

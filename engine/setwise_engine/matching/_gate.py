@@ -92,7 +92,8 @@ def _fill(made: Gate, row: int, span: slice, x: Floats) -> None:
 
 
 def _norms(x: Floats) -> Floats:
-    return np.sqrt(np.einsum("nd,nd->n", x, x))
+    norms: Floats = np.sqrt(np.einsum("nd,nd->n", x, x))
+    return norms
 
 
 def _scales(largest: Floats) -> _Singles:

@@ -72,8 +72,8 @@ class NativeRanker:
         scores = [self._score(*one) for one in zip(sums.tolist(), squares.tolist(), strict=True)]
         kth = sorted(scores, reverse=True)[: self._k][-1] if scores else None
         finalists = [
-            Ranked(key, value, matched_sum, *proof, gap=self._gap(matched_sum, *proof[1:]))
-            for key, value, matched_sum, *proof in zip(
+            Ranked(key, value, matched_sum, pairs, u, v, self._gap(matched_sum, u, v))
+            for key, value, matched_sum, pairs, u, v in zip(
                 keys.tolist(), scores, sums.tolist(), columns, row_prices, column_prices, strict=True
             )
             if kth is None or value >= kth

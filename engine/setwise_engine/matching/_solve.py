@@ -57,7 +57,15 @@ def optimal_pairs(affinity: ArrayLike) -> tuple[Indices, Indices]:
 
 def _native(path: Path, matrices: list[NDArray[Any]], *, threads: int) -> Assignments:
     assert path.kernel is not None
-    return Assignments([matrix.shape for matrix in matrices], *path.kernel.assign(matrices, threads, **path.options))
+    values, gaps, columns, row_prices, column_prices = path.kernel.assign(matrices, threads, **path.options)
+    return Assignments(
+        [matrix.shape for matrix in matrices],
+        values=values,
+        gaps=gaps,
+        columns=columns,
+        row_prices=row_prices,
+        column_prices=column_prices,
+    )
 
 
 def _plain(matrix: ArrayLike) -> NDArray[Any]:
