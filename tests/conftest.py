@@ -6,6 +6,7 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
+import scipy.optimize  # noqa: F401  # the reference loads it when it first needs it, too slowly for a test with a deadline
 
 from setwise_engine.encoder import Encoder, default_encoder
 from setwise_engine.features import Extractor, load_extractor

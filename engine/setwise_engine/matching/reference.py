@@ -14,7 +14,6 @@ import math
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import linear_sum_assignment
 
 from setwise_engine.errors import FeatureError, InvalidInput
 from setwise_engine.matching._integers import floats, integers, optimum
@@ -77,6 +76,8 @@ def assign(A: ArrayLike) -> Assignment:
     if matrix.shape[0] > matrix.shape[1]:
         return _mirrored(assign(matrix.T))
     k, unit = integers(matrix)
+    from scipy.optimize import linear_sum_assignment  # a third of a second to import; native paths go without
+
     columns, v = optimum(k, linear_sum_assignment(matrix, maximize=True)[1])
     rows = np.arange(len(k))
     u = k[rows, columns] - v[columns]
