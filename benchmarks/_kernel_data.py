@@ -21,6 +21,7 @@ RAW = 1280
 IMAGE_SIZES = {49: 224, 100: 320, 196: 448, 256: 512}
 """Side in pixels of the square that the default model turns into so many tokens."""
 
+_QUERIES = 20
 _FIT_IMAGES = 500
 _PAGE_SIZE, _PAGE, _WORDS = 1056, 1030, 32
 
@@ -58,18 +59,19 @@ def workload(work: Path, protocol: str, shape: Shape, images: int, queries: int)
     as `setwise index --fit` does: centred, first direction dropped, rotated, norms kept.
     """
     tokens, dims = shape
-    stem = work / f"kernel-{protocol}-{tokens}x{dims}-{images}-{queries}"
+    stored = max(queries, _QUERIES)
+    stem = work / f"kernel-{protocol}-{tokens}x{dims}-{images}-{stored}"
     store = stem.with_suffix(".npz")
     if not store.exists():
         split, query_split = PROTOCOLS[protocol]
         size = IMAGE_SIZES[tokens]
         database = raw(work, split, images, DATABASE_SEED, image_size=size)
-        asked = raw(work, query_split, queries, QUERY_SEED, image_size=size)
+        asked = raw(work, query_split, stored, QUERY_SEED, image_size=size)
         say(f"encoding {stem.name}")
         encoder = _fitted(database, size, dims)
         np.savez(store, **_encoded(encoder, database, asked))
     with np.load(store) as kept:
-        return Workload(protocol, kept["database"], kept["queries"], kept["order"])
+        return Workload(protocol, kept["database"], kept["queries"][:queries], kept["order"][:queries])
 
 
 def _fitted(database: Sets, image_size: int, dims: int) -> Encoder:
