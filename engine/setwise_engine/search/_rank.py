@@ -44,7 +44,9 @@ def with_the_rest(snapshot: Snapshot, first: Keys) -> Iterator[Keys]:
     """Keys of all live images in chunks: the given ones, then the others as they lie on disk."""
     yield first
     live = snapshot.live_keys()
-    rest = live[~np.isin(live, first)]
+    others = np.ones(len(live), np.bool_)
+    others[np.searchsorted(live, first)] = False  # live keys rise, and the first ones are among them
+    rest = live[others]
     for start in range(0, len(rest), _CHUNK):
         yield rest[start : start + _CHUNK]
 

@@ -38,7 +38,7 @@ class Searcher:
     def __init__(self, collection: Collection, *, scan_threads: int | None = None, region_limit: int = 20_000) -> None:
         self._collection = collection
         self._encoder = collection.encoder
-        self._scan_threads = scan_threads or len(os.sched_getaffinity(0))
+        self._scan_threads = scan_threads or _cores()
         self._region_limit = region_limit
         self._prune = True
 
@@ -227,6 +227,12 @@ class Searcher:
             query_tokens=query.tokens,
             warnings=warnings,
         )
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    allowed = getattr(os, "sched_getaffinity", None)  # not on every system
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
 def _part(features: FeatureSet, region: Region | None, field: str = "region") -> Part:
