@@ -153,3 +153,25 @@ def test_damaged_bytes_that_take_part_are_named_not_scored(
     with pytest.raises(CorruptError, match="'07'"):
         fresh.search(FeatureSet(sets["07"]), Options(k=12, exhaustive=exhaustive))
     fresh._collection.close()
+
+
+@pytest.mark.parametrize("kernel", list(Kernel))
+def test_threads_pruning_and_chunks_change_no_bit(
+    tmp_path: Path, plain_encoder: Encoder, kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(11)
+    parts = rng.standard_normal((12, 6, 8)) * 2
+    chosen = [np.concatenate(parts[rng.choice(12, 4, replace=False)]) for _ in range(150)]
+    noisy = [(tokens + 0.5 * rng.standard_normal(tokens.shape))[: rng.integers(10, 25)] for tokens in chosen]
+    settings = Settings("", 0, "", 8, plain_encoder.fingerprint, thumbnails=False)
+    collection = Collection.create(tmp_path / "many.setwise", settings, plain_encoder)
+    collection.append([record(f"{i:03}", rng.permutation(one), plain_encoder) for i, one in enumerate(noisy)])
+    query = FeatureSet(noisy[7].astype(np.float16))
+    seen = []
+    for threads, chunk, prune in ((1, 4096, True), (1, 4096, False), (2, 16, True), (5, 64, True), (3, 50, False)):
+        monkeypatch.setattr(_rank, "_CHUNK", chunk)
+        searcher = Searcher(collection, scan_threads=threads)
+        searcher._prune = prune
+        seen.append(ranked(searcher.search(query, Options(k=8, kernel=kernel, exhaustive=True))))
+    assert all(one == seen[0] for one in seen)
+    collection.close()
