@@ -218,7 +218,7 @@ class Searcher:
             stages=ranking.stages,
             kth_score=ranking.kth_score,
             highest_pruned_bound=ranking.highest_pruned_bound,
-            largest_gap=max((one.gap for _, one in best), default=None) if options.proofs else None,
+            largest_gap=max((hit.proof.gap for hit in hits if hit.proof is not None), default=None),
             recall_s=times[1] - times[0],
             rerank_s=ranked_at - times[1],
             fetch_s=time.perf_counter() - ranked_at,
