@@ -10,11 +10,15 @@ from numpy.typing import NDArray
 from setwise_engine.feature_set import FeatureSet
 from setwise_engine.matching import _scores
 from setwise_engine.matching._affinity import affinity
+from setwise_engine.matching._canonical import settled
 from setwise_engine.matching._sets import half
-from setwise_engine.matching._types import Floats, Indices, Kernel, Match, Scores
+from setwise_engine.matching._types import Assignment, Floats, Indices, Kernel, Match, Scores
 from setwise_engine.matching.reference import squares
 
 __all__ = ["Describer"]
+
+Prices = tuple[Floats, Floats]
+"""Row prices (n,) and column prices (m,) of a matching."""
 
 
 class Describer:
@@ -28,25 +32,45 @@ class Describer:
         self._sigma = sigma
 
     def match(
-        self, x: FeatureSet, columns: NDArray[np.int32], *, matched_sum: float, containment: float | None = None
+        self,
+        x: FeatureSet,
+        columns: NDArray[np.int32],
+        prices: Prices | None,
+        *,
+        matched_sum: float,
+        containment: float | None = None,
     ) -> Match:
         """Every score of the query and x, and their matched tokens, those that add most first.
 
         columns: (n,), the token of x that each query token is matched with, -1 for none; empty where only scores are
-        of interest. matched_sum: L.
+        of interest. prices: (n,) and (m,), which prove it: of several optimal matchings the first is shown, whichever
+        was found. None: `columns` is shown. matched_sum: L.
         containment: given when `columns` is that kernel's matching; pairs are then ordered by their weighted cosines.
         """
         tokens = half(x)
         A = affinity(self._q, tokens)
         x_squares = squares(tokens)
-        rows = np.flatnonzero(columns >= 0).astype(np.intp)
-        matched = columns[rows].astype(np.intp)
+        rows, matched = _pairs(columns)
+        if prices is not None and len(columns):
+            terms = A if containment is None else _scores.weighted_cosines(A, self._squares, x_squares)
+            solved = settled(terms, columns, prices, least=False)
+            rows, matched = solved.rows, solved.columns
         affinities: Floats = A[rows, matched]
         cosines = _scores.cosines(affinities, self._squares[rows], x_squares[matched])
         added = affinities if containment is None else cosines * self._squares[rows]
         order: Indices = np.lexsort((rows, -added))
         scores = self._scores(x, A, matched_sum, math.fsum(x_squares), containment)
         return Match(rows[order], matched[order], affinities[order], cosines[order], scores)
+
+    def proof(self, x: FeatureSet, columns: NDArray[np.int32], prices: Prices, *, contained: bool) -> Assignment:
+        """The first optimal matching of the query and x and the least prices that prove it: the same on every path.
+
+        columns, prices: as for `match`, as they were found. contained: whether under the containment kernel.
+        """
+        tokens = half(x)
+        A = affinity(self._q, tokens)
+        terms = _scores.weighted_cosines(A, self._squares, squares(tokens)) if contained else A
+        return settled(terms, columns, prices, least=True)
 
     def _scores(self, x: FeatureSet, A: Floats, L: float, x_square: float, containment: float | None) -> Scores:
         norms = {"q_square": self._square, "x_square": x_square}
@@ -66,3 +90,8 @@ class Describer:
             pooled=_scores.pooled(self._q, half(x)),
             containment=containment,
         )
+
+
+def _pairs(columns: NDArray[np.int32]) -> tuple[Indices, Indices]:
+    rows = np.flatnonzero(columns >= 0).astype(np.intp)
+    return rows, columns[rows].astype(np.intp)

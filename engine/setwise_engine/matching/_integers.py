@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from setwise_engine.matching._types import Floats, Indices
 
-__all__ = ["floats", "integers", "optimum"]
+__all__ = ["floats", "integers", "longest_paths", "optimum"]
 
 _BITS = 97  # of the largest entry
 
@@ -44,11 +44,11 @@ def optimum(k: NDArray[Any], columns: Indices) -> tuple[Indices, NDArray[Any]]:
     better: Indices | None = columns.astype(np.intp)
     while better is not None:
         columns = better
-        v, better = _longest_paths(k, columns)
+        v, better = longest_paths(k, columns)
     return columns, v
 
 
-def _longest_paths(k: NDArray[Any], columns: Indices) -> tuple[NDArray[Any], Indices | None]:
+def longest_paths(k: NDArray[Any], columns: Indices) -> tuple[NDArray[Any], Indices | None]:
     """The least non-negative prices under which every row likes its own column best, or else a better matching.
 
     v_j = longest path to column j, where the edge from the column of row i to column j has length k_ij - k_i,p(i): what

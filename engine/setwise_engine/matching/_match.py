@@ -16,7 +16,7 @@ __all__ = ["match"]
 
 
 def match(q: FeatureSet | ArrayLike, x: FeatureSet | ArrayLike, *, sigma: float = 1.0) -> Match:
-    """Every score of two sets and which token of one was matched with which of the other.
+    """Every score of two sets and which token of one was matched with which of the other, the same on every path.
 
     q, x: feature sets, or arrays (n, d) and (m, d) of float16 or float32. Tokens are rounded to float16 first, as a
     collection stores them. sigma: width of the RBF kernel.
@@ -26,4 +26,6 @@ def match(q: FeatureSet | ArrayLike, x: FeatureSet | ArrayLike, *, sigma: float 
     solved = assign(affinity(half(query), half(other)))
     columns = np.full(len(query), -1, np.int32)
     columns[solved.rows] = solved.columns
-    return Describer(query, sigma=sigma).match(other, columns, matched_sum=solved.value)
+    return Describer(query, sigma=sigma).match(
+        other, columns, (solved.row_prices, solved.column_prices), matched_sum=solved.value
+    )

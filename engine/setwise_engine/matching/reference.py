@@ -14,12 +14,13 @@ import math
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.optimize import linear_sum_assignment
 
 from setwise_engine.errors import FeatureError, InvalidInput
 from setwise_engine.matching._integers import floats, integers, optimum
-from setwise_engine.matching._types import Assignment, Floats, Half
+from setwise_engine.matching._types import Assignment, Floats, Half, Indices
 
-__all__ = ["LARGEST", "affinity", "assign", "checked", "square", "squares", "upper_bound"]
+__all__ = ["LARGEST", "affinity", "assign", "checked", "mirrored", "proven", "square", "squares", "upper_bound"]
 
 # A float16 number is an integer k times 2^-24 with |k| < 2^40. With k = 2^20 h + l, |h| <= 2^20 and |l| <= 2^19,
 # products of two such digits are integers of at most 2^40, and float64 adds up 2^12 of them exactly.
@@ -74,16 +75,22 @@ def assign(A: ArrayLike) -> Assignment:
     """
     matrix = checked(A)
     if matrix.shape[0] > matrix.shape[1]:
-        return _mirrored(assign(matrix.T))
-    k, unit = integers(matrix)
-    from scipy.optimize import linear_sum_assignment  # a third of a second to import; native paths go without
+        return mirrored(assign(matrix.T))
+    return proven(matrix, linear_sum_assignment(matrix, maximize=True)[1])
 
-    columns, v = optimum(k, linear_sum_assignment(matrix, maximize=True)[1])
+
+def proven(A: Floats, columns: Indices) -> Assignment:
+    """The assignment that `assign` gives, from a matching to begin with; that one itself when it is optimal.
+
+    A: (n, m) as `checked` gives it, n <= m. columns: (n,), different.
+    """
+    k, unit = integers(A)
+    columns, v = optimum(k, columns)
     rows = np.arange(len(k))
     u = k[rows, columns] - v[columns]
     value = math.ldexp(float(sum(k[rows, columns].tolist())), unit)
     row_prices, column_prices = floats(u, unit), floats(v, unit)
-    gap = math.fsum([*row_prices, *column_prices, *-matrix[rows, columns]])
+    gap = math.fsum([*row_prices, *column_prices, *-A[rows, columns]])
     return Assignment(rows, columns, value, row_prices, column_prices, gap)
 
 
@@ -142,7 +149,7 @@ def _rounded_once(parts: list[Floats]) -> Floats:
     return np.array(sums, dtype=np.float64).reshape(stacked.shape[:-1])
 
 
-def _mirrored(a: Assignment) -> Assignment:
+def mirrored(a: Assignment) -> Assignment:
     """The assignment of the transposed matrix."""
     order = np.argsort(a.columns, kind="stable")
     return Assignment(a.columns[order], a.rows[order], a.value, a.column_prices, a.row_prices, a.gap)

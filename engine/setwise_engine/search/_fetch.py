@@ -14,7 +14,7 @@ from setwise_engine.search._answer import Check, Hit
 from setwise_engine.search._options import Options
 from setwise_engine.search._region import Part
 
-__all__ = ["Explainer", "Given", "assignment_of", "fetch", "rank_pair"]
+__all__ = ["Explainer", "Given", "fetch", "rank_pair"]
 
 Given = Mapping[int, tuple[str, FeatureSet]]
 """Sets that the caller brought along, by their keys, which are negative: id and comparable set."""
@@ -40,10 +40,16 @@ class Explainer:
         found = self.describer.match(
             features,
             ranked.columns,
+            (ranked.row_prices, ranked.column_prices),
             matched_sum=self._matched_sum(features) if contained else ranked.matched_sum,
             containment=ranked.score if contained else None,
         )
         return replace(found, rows=self.query.places(found.rows))
+
+    def proof(self, features: FeatureSet, ranked: Ranked) -> Assignment:
+        """What was solved: pairs in the order of the query's tokens, and the prices that prove them."""
+        prices = ranked.row_prices, ranked.column_prices
+        return self.describer.proof(features, ranked.columns, prices, contained=self.kernel is Kernel.CONTAINMENT)
 
     def _matched_sum(self, features: FeatureSet) -> float:
         """L, where the ranking solved another matching."""
@@ -71,15 +77,16 @@ def fetch(
     """The hits of ranked candidates, with what the options ask for. ranked: ids and rankings, best first."""
     keys = [one.key for _, one in ranked if one.key not in given]
     stored = iter(snapshot.stored(keys, metadata=options.metadata, thumbnails=options.thumbnails))
-    explain = Explainer.of(query, kernel, sigma) if options.scores or options.matches else None
+    explain = Explainer.of(query, kernel, sigma) if options.scores or options.matches or options.proofs else None
     hits = []
     for id, one in ranked:
         check()
         image = _as_stored(id, given[one.key][1]) if one.key in given else next(stored)
-        explained = None
+        explained = proof = None
         if explain is not None:
             features = given[one.key][1] if one.key in given else snapshot.features(one.key)
-            explained = explain.match(features, one)
+            explained = explain.match(features, one) if options.scores or options.matches else None
+            proof = explain.proof(features, one) if options.proofs else None
         hits.append(
             Hit(
                 id=id,
@@ -90,17 +97,10 @@ def fetch(
                 thumbnail=image.thumbnail,
                 scores=explained.scores if explained and options.scores else None,
                 match=explained if options.matches else None,
-                proof=assignment_of(one) if options.proofs else None,
+                proof=proof,
             )
         )
     return tuple(hits)
-
-
-def assignment_of(ranked: Ranked) -> Assignment:
-    """What was solved for a candidate: pairs in the order of the query's tokens, and the prices that prove them."""
-    rows = np.flatnonzero(ranked.columns >= 0).astype(np.intp)
-    columns = ranked.columns[rows].astype(np.intp)
-    return Assignment(rows, columns, ranked.matched_sum, ranked.row_prices, ranked.column_prices, ranked.gap)
 
 
 def _as_stored(id: str, features: FeatureSet) -> StoredImage:
