@@ -87,15 +87,15 @@ Numpy<double> affinity(const Tokens& q, const Tokens& x, const std::string& name
     return numpy(std::move(out), {n, m});
 }
 
-// Runs job(t, i) for i in [0, count) on `threads` threads; t tells them apart. What one throws is thrown here.
+// Runs job(i) for i in [0, count) on `threads` threads. What one throws is thrown here.
 template <typename Job>
 void parallel(std::size_t threads, std::size_t count, const Job& job) {
     std::atomic<std::size_t> next{0};
     std::exception_ptr error;
     std::mutex guard;
-    const auto work = [&](std::size_t t) {
+    const auto work = [&] {
         try {
-            for (std::size_t i; (i = next.fetch_add(1)) < count;) job(t, i);
+            for (std::size_t i; (i = next.fetch_add(1)) < count;) job(i);
         } catch (...) {
             next = count;
             const std::lock_guard<std::mutex> lock(guard);
@@ -103,8 +103,8 @@ void parallel(std::size_t threads, std::size_t count, const Job& job) {
         }
     };
     std::vector<std::thread> others;
-    for (std::size_t t = 1; t < std::min(threads, count); ++t) others.emplace_back(work, t);
-    work(0);
+    for (std::size_t t = 1; t < std::min(threads, count); ++t) others.emplace_back(work);
+    work();
     for (std::thread& one : others) one.join();
     if (error) std::rethrow_exception(error);
 }
@@ -116,6 +116,17 @@ setwise::MatrixView view(const AnyMatrix& a) {
     require(known, "matrices must be float16, float32 or float64");
     require(a.shape(0) < (1u << 31) && a.shape(1) < (1u << 31), "a matrix has more than 2^31 rows or columns");
     return {a.data(), type.bits, a.shape(0), a.shape(1), a.stride(0), a.stride(1)};
+}
+
+using Solver = std::unique_ptr<void, void (*)(void*)>;
+
+// A solver that this thread keeps: its memory costs more to get than a small problem to solve.
+void* kept_solver(const setwise::Level& at) {
+    thread_local std::vector<std::pair<const setwise::Level*, Solver>> kept;
+    for (const auto& [level, solver] : kept)
+        if (level == &at) return solver.get();
+    kept.emplace_back(&at, Solver(at.new_solver(), at.delete_solver));
+    return kept.back().second.get();
 }
 
 // values, gaps (b,); columns (sum n), row prices (sum n), column prices (sum m), one matrix after the other.
@@ -135,15 +146,12 @@ nb::tuple assign(const std::vector<AnyMatrix>& matrices, std::size_t threads, co
     std::vector<char> finite(count, 1);
     {
         nb::gil_scoped_release release;
-        using Solver = std::unique_ptr<void, void (*)(void*)>;
-        std::vector<Solver> solvers;
-        for (std::size_t t = 0; t < std::max<std::size_t>(1, std::min(threads, count)); ++t) solvers.emplace_back(at.new_solver(), at.delete_solver);
-        parallel(threads, count, [&](std::size_t t, std::size_t b) {
+        parallel(threads, count, [&](std::size_t b) {
             setwise::Solution solution;
             solution.columns = matched.get() + rows[b];
             solution.row_prices = row_prices.get() + rows[b];
             solution.column_prices = column_prices.get() + columns[b];
-            finite[b] = at.assign(solvers[t].get(), views[b], solution, gaps[b]);
+            finite[b] = at.assign(kept_solver(at), views[b], solution, gaps[b]);
             values[b] = solution.value;
         });
     }

@@ -1,6 +1,6 @@
 // Matrices of any floating-point type and layout: their optimal assignment, proven.
 //
-// Entries are scaled by a power of two, so that the largest lies in [0.5, 1), and taken as integers: of 2^-57 where all
+// Entries are scaled by a power of two, so that the largest lies in [0.5, 1), and taken as integers: of 2^-60 where all
 // of them are such, else of 2^-97, to which the rest are rounded. The optimum of these integers is exact.
 #pragma once
 
@@ -14,77 +14,94 @@ enum class Solved { yes, not_finite };
 class Solver {
   public:
     Solved assign(const MatrixView& view, Solution& solution, double& gap) {
-        v_ = view;
         turned_ = view.n > view.m;
-        if (turned_) {
-            v_.n = view.m, v_.m = view.n;
-            v_.row_stride = view.column_stride, v_.column_stride = view.row_stride;
-        }
-        if (!measure()) return Solved::not_finite;
+        rows_ = turned_ ? view.m : view.n, columns_ = turned_ ? view.n : view.m;
+        if (!measure(view)) return Solved::not_finite;
         for (std::size_t i = 0; i < view.n; ++i) solution.columns[i] = -1;
-        if (v_.n == 0) return trivial(view, solution, gap);
+        if (rows_ == 0) return trivial(view, solution, gap);
         const Matrix a = floats();
         assigner_.dual_bound(a, kIterations, 1.0);
         assigner_.solve(a, -1e308, Stop{});
-        if (narrow_) {
-            const auto entry = [this](std::size_t i, std::size_t j) { return static_cast<std::int64_t>(scaled(i, j) * 0x1p57); };
-            if (int_.sparse(a, assigner_, 0x1p57, kRoundoff, entry) || int_.dense(a, assigner_, 0x1p57, entry, Stop{})) write(a, int_, -57, solution, gap);
-        } else {
-            const auto entry = [this](std::size_t i, std::size_t j) { return static_cast<Wide>(__builtin_rint(scaled(i, j) * 0x1p97)); };
-            if (wide_.sparse(a, assigner_, 0x1p97, kRoundoff, entry) || wide_.dense(a, assigner_, 0x1p97, entry, Stop{})) write(a, wide_, -97, solution, gap);
+        if (narrow_ && assigner_.price_extent(a) < 1.5) {
+            const auto entry = [this](std::size_t i, std::size_t j) { return static_cast<std::int64_t>(at(i, j) * kNarrowUnits); };
+            if (int_.sparse(a, assigner_, kNarrowUnits, kRoundoff, entry)) {
+                write(a, int_, -60, solution, gap);
+                return Solved::yes;
+            }
         }
+        const auto entry = [this](std::size_t i, std::size_t j) { return static_cast<Wide>(__builtin_rint(at(i, j) * kWideUnits)); };
+        if (wide_.sparse(a, assigner_, kWideUnits, kRoundoff, entry) || wide_.dense(a, assigner_, kWideUnits, entry, Stop{}))
+            write(a, wide_, -97, solution, gap);
         return Solved::yes;
     }
 
   private:
     static constexpr int kIterations = 4;
-    static constexpr double kLargest = 1e300;
+    static constexpr double kNarrowUnits = 0x1p60, kWideUnits = 0x1p97;  // sums of four entries or prices fit 64 bits
 
-    double at(std::size_t i, std::size_t j) const {
-        const std::ptrdiff_t place = static_cast<std::ptrdiff_t>(i) * v_.row_stride + static_cast<std::ptrdiff_t>(j) * v_.column_stride;
-        if (v_.bits == 64) return static_cast<const double*>(v_.values)[place];
-        if (v_.bits == 32) return static_cast<double>(static_cast<const float*>(v_.values)[place]);
-        return half(static_cast<const Half*>(v_.values)[place]);
-    }
+    double at(std::size_t i, std::size_t j) const { return scaled_.data()[i * columns_ + j]; }
 
-    // Infinities and NaN of fp16 stay what they are.
-    static double half(Half value) {
-        const bool special = (value & 0x7c00u) == 0x7c00u;
-        return special ? __builtin_inf() : static_cast<double>(to_float(value));
-    }
-
-    double scaled(std::size_t i, std::size_t j) const { return at(i, j) * first_scale_ * second_scale_; }
-
-    // Finds the largest entry; false when one is not finite or so large that sums may overflow (reference.py).
-    bool measure() {
-        double largest = 0.0;
-        for (std::size_t i = 0; i < v_.n; ++i)
-            for (std::size_t j = 0; j < v_.m; ++j) {
-                const double value = at(i, j), size = value < 0 ? -value : value;
-                if (!(size <= kLargest)) return false;
-                largest = size > largest ? size : largest;
-            }
+    // Copies the matrix as doubles, rows the shorter side, scaled; false when an entry is not finite.
+    bool measure(const MatrixView& view) {
+        double* out = scaled_.get(rows_ * columns_);
+        const std::ptrdiff_t down = turned_ ? view.column_stride : view.row_stride, right = turned_ ? view.row_stride : view.column_stride;
+        if (view.bits == 64) copy(static_cast<const double*>(view.values), down, right, out);
+        else if (view.bits == 32) copy(static_cast<const float*>(view.values), down, right, out);
+        else copy(static_cast<const Half*>(view.values), down, right, out);
+        const std::size_t count = rows_ * columns_;
+        double largest[8] = {};
+        bool finite[8] = {true, true, true, true, true, true, true, true};
+        for (std::size_t k = 0; k < count; ++k) {
+            const double size = __builtin_fabs(out[k]);
+            finite[k % 8] &= size <= 1.7976931348623157e308;
+            largest[k % 8] = size > largest[k % 8] ? size : largest[k % 8];
+        }
+        for (std::size_t lane = 1; lane < 8; ++lane) {
+            largest[0] = largest[lane] > largest[0] ? largest[lane] : largest[0];
+            finite[0] &= finite[lane];
+        }
+        if (!finite[0]) return false;
         exponent_ = 0;
-        if (largest > 0.0) __builtin_frexp(largest, &exponent_);
+        if (largest[0] > 0.0) __builtin_frexp(largest[0], &exponent_);
         // Two factors: 2^-exponent alone may be out of range.
-        first_scale_ = __builtin_ldexp(1.0, -exponent_ / 2);
-        second_scale_ = __builtin_ldexp(1.0, -exponent_ - -exponent_ / 2);
+        const double first = __builtin_ldexp(1.0, -exponent_ / 2), second = __builtin_ldexp(1.0, -exponent_ - -exponent_ / 2);
+        for (std::size_t k = 0; k < count; ++k) out[k] = out[k] * first * second;
         return true;
     }
 
-    Matrix floats() {
-        const std::size_t stride = padded(v_.m);
-        float* out = floats_.get(v_.n * stride);
-        narrow_ = true;
-        for (std::size_t i = 0; i < v_.n; ++i) {
-            for (std::size_t j = 0; j < v_.m; ++j) {
-                const double value = scaled(i, j), units = value * 0x1p57;
-                narrow_ &= __builtin_rint(units) == units;
-                out[i * stride + j] = static_cast<float>(value);
-            }
-            for (std::size_t j = v_.m; j < stride; ++j) out[i * stride + j] = -kHuge;
+    template <typename T>
+    void copy(const T* from, std::ptrdiff_t down, std::ptrdiff_t right, double* out) const {
+        for (std::size_t i = 0; i < rows_; ++i, out += columns_) {
+            const T* row = from + static_cast<std::ptrdiff_t>(i) * down;
+            if (right == 1)
+                for (std::size_t j = 0; j < columns_; ++j) out[j] = whole(row[j]);
+            else
+                for (std::size_t j = 0; j < columns_; ++j) out[j] = whole(row[static_cast<std::ptrdiff_t>(j) * right]);
         }
-        return {out, v_.n, v_.m, stride};
+    }
+
+    static double whole(double value) { return value; }
+    static double whole(float value) { return static_cast<double>(value); }
+    // Infinities and NaN of fp16 stay what they are.
+    static double whole(Half value) {
+        return (value & 0x7c00u) == 0x7c00u ? __builtin_inf() : static_cast<double>(to_float(value));
+    }
+
+    Matrix floats() {
+        const std::size_t stride = padded(columns_);
+        float* out = floats_.get(rows_ * stride);
+        int odd[8] = {};
+        for (std::size_t i = 0; i < rows_; ++i) {
+            const double* row = scaled_.data() + i * columns_;
+            for (std::size_t j = 0; j < columns_; ++j) {
+                const double units = row[j] * kNarrowUnits;
+                odd[j % 8] |= __builtin_rint(units) != units;
+                out[i * stride + j] = static_cast<float>(row[j]);
+            }
+            for (std::size_t j = columns_; j < stride; ++j) out[i * stride + j] = -kHuge;
+        }
+        narrow_ = !(odd[0] | odd[1] | odd[2] | odd[3] | odd[4] | odd[5] | odd[6] | odd[7]);
+        return {out, rows_, columns_, stride};
     }
 
     static Solved trivial(const MatrixView& view, Solution& solution, double& gap) {
@@ -109,7 +126,7 @@ class Solver {
             const std::size_t c = prover.column_of(r);
             solution.columns[turned_ ? c : r] = static_cast<std::int32_t>(turned_ ? r : c);
             add(row_side[r] = __builtin_ldexp(static_cast<double>(prover.row_price(r)), shift));
-            add(-at(r, c));
+            add(-__builtin_ldexp(at(r, c), exponent_));
         }
         for (std::size_t c = 0; c < a.cols; ++c)
             add(column_side[c] = __builtin_ldexp(static_cast<double>(prover.column_price(c)), shift));
@@ -117,13 +134,13 @@ class Solver {
         gap = sum + rest;
     }
 
-    MatrixView v_;
     bool turned_ = false, narrow_ = true;
+    std::size_t rows_ = 0, columns_ = 0;
     int exponent_ = 0;
-    double first_scale_ = 1.0, second_scale_ = 1.0;
     Assigner assigner_;
     Prover<std::int64_t> int_;
     Prover<Wide> wide_;
+    Buffer<double> scaled_;
     Buffer<float> floats_;
 };
 
