@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -169,12 +168,11 @@ ENGINES: dict[str, type[Engine]] = {
 }
 
 
-def engines(names: list[str], sets: Sets, threads: int) -> Iterator[Engine]:
-    """Every engine that is installed, filled with the sets."""
+def engines(names: list[str], sets: Sets, threads: int, folder: Path) -> Iterator[Engine]:
+    """Every engine that is installed, filled with the sets; they keep their files in the folder."""
     for name in names:
-        folder = Path(tempfile.mkdtemp(prefix=f"setwise-{name}-"))
         try:
-            engine = ENGINES[name](sets, threads, folder)  # type: ignore[call-arg]
+            engine = ENGINES[name](sets, threads, folder / name)  # type: ignore[call-arg]
         except ImportError:
             continue
         say(f"{engine.name} holds {len(sets)} sets")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from _engines import ENGINES, TOP, Engine, Run, engines
@@ -27,8 +29,9 @@ def run(args: argparse.Namespace) -> None:
         for shape in map(parse_shape, args.shapes):
             for protocol in args.protocols:
                 data = workload(args.work, protocol, shape, args.images, args.queries)
-                held = list(engines(names, data.database, args.threads))
-                found += cells(data, held, args)
+                with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+                    held = list(engines(names, data.database, args.threads, Path(folder)))
+                    found += cells(data, held, args)
     print(f"{machine()}; kernel: {matching.kernel_name()}; threads: {args.threads}\n")
     print(f"Top {TOP} of K candidates, median over the queries in ms; in brackets: how many times ours.\n")
     report(found)
