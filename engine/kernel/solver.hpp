@@ -49,20 +49,19 @@ class Solver {
         else if (view.bits == 32) copy(static_cast<const float*>(view.values), down, right, out);
         else copy(static_cast<const Half*>(view.values), down, right, out);
         const std::size_t count = rows_ * columns_;
-        double largest[8] = {};
-        bool finite[8] = {true, true, true, true, true, true, true, true};
+        // As integers: sizes of doubles have the order of their bits, and only integers' maxima may be reordered.
+        std::uint64_t largest = 0;
         for (std::size_t k = 0; k < count; ++k) {
-            const double size = __builtin_fabs(out[k]);
-            finite[k % 8] &= size <= 1.7976931348623157e308;
-            largest[k % 8] = size > largest[k % 8] ? size : largest[k % 8];
+            std::uint64_t word;
+            std::memcpy(&word, out + k, sizeof word);
+            word &= ~(std::uint64_t{1} << 63);
+            largest = word > largest ? word : largest;
         }
-        for (std::size_t lane = 1; lane < 8; ++lane) {
-            largest[0] = largest[lane] > largest[0] ? largest[lane] : largest[0];
-            finite[0] &= finite[lane];
-        }
-        if (!finite[0]) return false;
+        if (largest >= std::uint64_t{0x7ff} << 52) return false;  // infinity or NaN
+        double size;
+        std::memcpy(&size, &largest, sizeof size);
         exponent_ = 0;
-        if (largest[0] > 0.0) __builtin_frexp(largest[0], &exponent_);
+        if (size > 0.0) __builtin_frexp(size, &exponent_);
         // Two factors: 2^-exponent alone may be out of range.
         const double first = __builtin_ldexp(1.0, -exponent_ / 2), second = __builtin_ldexp(1.0, -exponent_ - -exponent_ / 2);
         for (std::size_t k = 0; k < count; ++k) out[k] = out[k] * first * second;
@@ -90,17 +89,17 @@ class Solver {
     Matrix floats() {
         const std::size_t stride = padded(columns_);
         float* out = floats_.get(rows_ * stride);
-        int odd[8] = {};
+        std::int64_t odd = 0;
         for (std::size_t i = 0; i < rows_; ++i) {
             const double* row = scaled_.data() + i * columns_;
             for (std::size_t j = 0; j < columns_; ++j) {
                 const double units = row[j] * kNarrowUnits;
-                odd[j % 8] |= __builtin_rint(units) != units;
-                out[i * stride + j] = static_cast<float>(row[j]);
+                odd |= __builtin_rint(units) != units;
             }
+            for (std::size_t j = 0; j < columns_; ++j) out[i * stride + j] = static_cast<float>(row[j]);
             for (std::size_t j = columns_; j < stride; ++j) out[i * stride + j] = -kHuge;
         }
-        narrow_ = !(odd[0] | odd[1] | odd[2] | odd[3] | odd[4] | odd[5] | odd[6] | odd[7]);
+        narrow_ = odd == 0;
         return {out, rows_, columns_, stride};
     }
 

@@ -42,6 +42,12 @@ struct Settings {
 // Something that a level makes and takes back.
 using Owned = std::unique_ptr<void, void (*)(void*)>;
 
+Owned new_query(const Level& level, const Tokens& q, bool containment) {
+    Owned query(level.new_query(q.values.data(), q.n, q.m, square(q), containment), level.delete_query);
+    level.prepare_other_sizes(query.get());
+    return query;
+}
+
 std::string where(const Level& level, const std::string& family, Shape shape, std::uint64_t seed, const std::string& how) {
     std::ostringstream out;
     out << level.name << " " << family << " " << shape.first << "x" << shape.second << " seed " << seed << " " << how;
@@ -168,7 +174,7 @@ void check_weigh(const Settings& settings, const Photos& photos, Judge& judge) {
                 for (const bool containment : {false, true}) {
                     const Problem problem(sets, containment);
                     for (const Level* level : settings.levels) {
-                        const Owned query(level->new_query(sets.q.values.data(), sets.q.n, dims, square(sets.q), containment), level->delete_query);
+                        const Owned query = new_query(*level, sets.q, containment);
                         const Owned weigher(level->new_weigher(query.get()), level->delete_weigher);
                         const std::string at = where(*level, family.name, shape, seed, containment ? "containment" : "weigh");
                         const double some = std::fabs(problem.value) + 1e-6;
@@ -201,7 +207,7 @@ void check_bytes(const Settings& settings, Judge& judge) {
         problem.candidate = Candidate(x);
         problem.candidate.garble(random);
         for (const Level* level : settings.levels) {
-            const Owned query(level->new_query(q.values.data(), q.n, dims, square(q), false), level->delete_query);
+            const Owned query = new_query(*level, q, false);
             const Owned weigher(level->new_weigher(query.get()), level->delete_weigher);
             for (const double least : {-HUGE_VAL, problem.value}) {
                 Answer answer(q.n, x.n);
@@ -220,7 +226,7 @@ void check_stop(const Settings& settings, const Photos& photos, Judge& judge) {
         const std::size_t n = 300;  // small problems do not ask
         const Pair sets = set_families(photos)[5].make(random, n, n);
         const Candidate candidate(sets.x);
-        const Owned query(level->new_query(sets.q.values.data(), n, sets.q.m, square(sets.q), false), level->delete_query);
+        const Owned query = new_query(*level, sets.q, false);
         const Owned weigher(level->new_weigher(query.get()), level->delete_weigher);
         Answer answer(n, n);
         int asked = 0;
@@ -237,7 +243,7 @@ void check_threads(const Settings& settings, const Photos& photos, Judge& judge)
             Random random(11);
             const Pair sets = family.make(random, 30, 40);
             const Problem problem(sets, false);
-            const Owned query(level->new_query(sets.q.values.data(), sets.q.n, sets.q.m, square(sets.q), false), level->delete_query);
+            const Owned query = new_query(*level, sets.q, false);
             std::vector<std::thread> threads;
             for (std::size_t t = 0; t < settings.threads; ++t)
                 threads.emplace_back([&, t] {
