@@ -41,7 +41,7 @@ class Numpy(Engine):
 
     def prepare(self, query: NDArray[np.float32], rows: list[int]) -> Run:
         candidates = np.ascontiguousarray(self._sets[rows], np.float32)
-        out = np.empty((len(query), len(rows) * candidates.shape[1]), np.float32)
+        out = np.empty((len(rows) * candidates.shape[1], len(query)), np.float32)
         return lambda: [rows[i] for i in maxsim(candidates, query, out, TOP)[0]]
 
 
