@@ -46,7 +46,7 @@ class Judge {
             return expect(false, where, what.str());
         }
         if (!matching(a, answer)) return expect(false, where, "no matching of min(n, m) pairs");
-        const double price = 16.0 * static_cast<double>(std::min(a.n, a.m)) * 0x1p-53 * largest(a);
+        const double price = std::max(16.0 * static_cast<double>(std::min(a.n, a.m)) * 0x1p-53 * largest(a), 0x1p-1074);
         expect(worth(a, answer, value), where, "the pairs are not worth the value");
         expect(feasible(a, answer, price), where, "prices do not cover an entry");
         expect(signs(a, answer, price), where, "a price of the larger side has the wrong sign, or an unmatched one a price");

@@ -13,6 +13,7 @@ from setwise_engine.matching.reference import LARGEST, checked
 
 __all__ = ["verify"]
 
+_SMALLEST = 2.0**-1074
 _LARGEST_PRICE = 100 * LARGEST  # an optimum's prices stay below 3 max|A|; sums of these do not overflow
 
 
@@ -23,13 +24,13 @@ def verify(A: ArrayLike, assignment: Assignment, *, tolerance: float | None = No
     and, for n < m, v >= 0 (mirrored for n > m); so a matching worth that much is optimal.
     tolerance: how far one price may be off. The default, 16 s 2^-53 max|A| with s = min(n, m), covers prices summed
     along alternating paths in float64: a path has at most s edges, optimality bounds every partial sum by 2 max|A|, and
-    each edge rounds twice. It never depends on the prices offered, so large ones buy no leniency. Sums may be off by
-    n + m times as much.
+    each edge rounds twice; but at least the smallest float64, 2^-1074, to which prices of subnormal affinities round. It
+    never depends on the prices offered, so large ones buy no leniency. Sums may be off by n + m times as much.
     """
     matrix = checked(A)
     scale = float(np.abs(matrix).max(initial=0.0))
     if tolerance is None:
-        tolerance = 16 * min(matrix.shape) * 2.0**-53 * scale
+        tolerance = max(16 * min(matrix.shape) * 2.0**-53 * scale, _SMALLEST)
     _check_shapes(matrix, assignment)
     _check_matching(matrix, assignment)
     _check_value(matrix, assignment, tolerance)
