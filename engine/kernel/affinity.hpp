@@ -38,7 +38,8 @@ SETWISE_INLINE double dot(const A* a, const B* b, std::size_t count) {
 }
 
 // The largest Euclidean norm of a token.
-inline double largest_norm(const double* tokens, std::size_t count, std::size_t d) {
+template <typename T>
+double largest_norm(const T* tokens, std::size_t count, std::size_t d) {
     double largest = 0.0;
     for (std::size_t i = 0; i < count; ++i) {
         const double square = dot(tokens + i * d, tokens + i * d, d);
@@ -173,41 +174,59 @@ inline void affinity(const Half* q, std::size_t n, const Half* x, std::size_t m,
         for (std::size_t j = 0; j < m; ++j) out[i * m + j] = digits_product(left, i, right, j, d);
 }
 
-// Tokens ready for single exact products: whole, and split for split_suffices.
+// <high + low, x>, exact and rounded once, where split_suffices holds. high, low: the halves of a token.
+SETWISE_INLINE double exact_product(const double* high, const double* low, const float* x, std::size_t d) {
+    typedef float Eight __attribute__((vector_size(32), aligned(4), may_alias));
+    typedef double Doubles __attribute__((vector_size(64), aligned(8), may_alias));
+    Doubles first[2] = {}, second[2] = {};  // every partial sum is exact, so that their order is free
+    std::size_t k = 0;
+    for (; k + 16 <= d; k += 16)
+        for (std::size_t t = 0; t < 2; ++t) {
+            const Doubles right = __builtin_convertvector(*reinterpret_cast<const Eight*>(x + k + 8 * t), Doubles);
+            first[t] += *reinterpret_cast<const Doubles*>(high + k + 8 * t) * right;
+            second[t] += *reinterpret_cast<const Doubles*>(low + k + 8 * t) * right;
+        }
+    double one = 0.0, two = 0.0;
+    for (; k < d; ++k) one += high[k] * static_cast<double>(x[k]), two += low[k] * static_cast<double>(x[k]);
+    const Doubles f = first[0] + first[1], s = second[0] + second[1];
+    one += ((f[0] + f[1]) + (f[2] + f[3])) + ((f[4] + f[5]) + (f[6] + f[7]));
+    two += ((s[0] + s[1]) + (s[2] + s[3])) + ((s[4] + s[5]) + (s[6] + s[7]));
+    return one + two;
+}
+
+// Tokens ready for single exact products and for their squares.
 struct ExactTokens {
-    Buffer<double> whole, high, low;
+    Buffer<double> whole, high, low;  // high and low: their halves
     Digits digits;
     double largest = 0.0;  // norm of a token
 
     void fill(const float* tokens, std::size_t count, std::size_t d) {
         double* out = whole.get(count * d);
         for (std::size_t i = 0; i < count * d; ++i) out[i] = static_cast<double>(tokens[i]);
-        largest = largest_norm(whole.data(), count, d);
-    }
-    void split(std::size_t size) {
-        for (std::size_t i = 0, end = (high.get(size), low.get(size), size); i < end; ++i) {
-            high.data()[i] = high_part(whole.data()[i]);
-            low.data()[i] = whole.data()[i] - high.data()[i];
+        largest = largest_norm(out, count, d);
+        high.get(count * d), low.get(count * d);
+        for (std::size_t i = 0; i < count * d; ++i) {
+            high.data()[i] = high_part(out[i]);
+            low.data()[i] = out[i] - high.data()[i];
         }
+    }
+
+    // out[i] = |token i|^2, exact and rounded once; `tokens` are those that were filled in.
+    void squares(const float* tokens, std::size_t count, std::size_t d, double* out) {
+        const bool narrow = split_suffices(largest, largest, d);
+        if (!narrow) digits.fill(whole.data(), count * d);
+        for (std::size_t i = 0; i < count; ++i)
+            out[i] = narrow ? exact_product(high.data() + i * d, low.data() + i * d, tokens + i * d, d) : digits_product(digits, i, digits, i, d);
     }
 };
 
-// <q_i, x_j>, exact and rounded once, for tokens of which split_suffices is true; q was split.
-inline double exact_product(const ExactTokens& q, std::size_t i, const ExactTokens& x, std::size_t j, std::size_t d) {
-    constexpr std::size_t kLanes = 8;
-    typedef double Doubles __attribute__((vector_size(kLanes * 8), aligned(8), may_alias));
-    const double *high = q.high.data() + i * d, *low = q.low.data() + i * d, *right = x.whole.data() + j * d;
-    Doubles first{}, second{};
-    std::size_t k = 0;
-    for (; k + kLanes <= d; k += kLanes) {
-        const Doubles r = *reinterpret_cast<const Doubles*>(right + k);
-        first += *reinterpret_cast<const Doubles*>(high + k) * r;
-        second += *reinterpret_cast<const Doubles*>(low + k) * r;
-    }
-    double one = 0.0, two = 0.0;  // every partial sum is exact, in any order
-    for (; k < d; ++k) one += high[k] * right[k], two += low[k] * right[k];
-    for (std::size_t lane = 0; lane < kLanes; ++lane) one += first[lane], two += second[lane];
-    return one + two;
+// out[i] = |token i|^2 for finite tokens (count, d), exact and rounded once.
+inline void squares(const Half* tokens, std::size_t count, std::size_t d, double* out) {
+    thread_local Buffer<float> narrow;
+    thread_local ExactTokens exact;
+    widen(tokens, count * d, narrow.get(count * d));
+    exact.fill(narrow.data(), count, d);
+    exact.squares(narrow.data(), count, d, out);
 }
 
 }  // namespace setwise::SETWISE_NAMESPACE

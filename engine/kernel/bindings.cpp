@@ -87,6 +87,16 @@ Numpy<double> affinity(const Tokens& q, const Tokens& x, const std::string& name
     return numpy(std::move(out), {n, m});
 }
 
+Numpy<double> squares(const Tokens& x, const std::string& name) {
+    const setwise::Level& at = level(name);
+    const std::size_t count = x.shape(0), d = x.shape(1);
+    check_dims(d, d);
+    require(at.all_finite(bits(x), count * d), "tokens hold NaN or infinity");
+    auto out = std::make_unique<double[]>(count);
+    at.squares(bits(x), count, d, out.get());
+    return numpy(std::move(out), {count});
+}
+
 // Runs job(i) for i in [0, count) on `threads` threads. What one throws is thrown here.
 template <typename Job>
 void parallel(std::size_t threads, std::size_t count, const Job& job) {
@@ -312,6 +322,9 @@ NB_MODULE(_kernel, m) {
     m.def("affinity", &affinity, nb::arg("q").noconvert(), nb::arg("x").noconvert(), nb::arg("level") = "",
           "Exact inner products of two sets of float16 tokens, (n, d) and (m, d), rounded once: float64 (n, m).\n\n"
           "Raises ValueError when d differs, is more than 2**21, or a number is not finite.");
+    m.def("squares", &squares, nb::arg("tokens").noconvert(), nb::arg("level") = "",
+          "Exact squared norms of float16 tokens (n, d), each rounded once: float64 (n,).\n\n"
+          "Raises ValueError when d is more than 2**21 or a number is not finite.");
     m.def("assign", &assign, nb::arg("matrices").noconvert(), nb::arg("threads") = 1, nb::arg("level") = "",
           "Optimal assignments of matrices in any layout: values, gaps, columns (-1: none), row and column prices, the last\n"
           "three of all matrices one after the other.\n\n"

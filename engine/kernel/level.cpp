@@ -22,6 +22,7 @@ extern const Level SETWISE_TABLE;
 const Level SETWISE_TABLE = {
     SETWISE_NAME(SETWISE_NAMESPACE),
     here::affinity,
+    here::squares,
     [](const Half* values, std::size_t count) { return here::all_finite(values, count); },
     [](const Half* tokens, std::size_t n, std::size_t d, double square, bool containment) -> void* {
         return new here::Query(tokens, n, d, square, containment);

@@ -9,6 +9,8 @@ struct Level {
     const char* name;
     // out[i][j] = <q_i, x_j>, exact and rounded once; finite q (n, d), x (m, d), d <= kMaxDims.
     void (*affinity)(const Half* q, std::size_t n, const Half* x, std::size_t m, std::size_t d, double* out);
+    // out[i] = <x_i, x_i> likewise; x (count, d).
+    void (*squares)(const Half* x, std::size_t count, std::size_t d, double* out);
     bool (*all_finite)(const Half* values, std::size_t count);
 
     // A query serves any number of threads, a weigher one.

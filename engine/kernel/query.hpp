@@ -29,11 +29,10 @@ struct Query {
         Buffer<float> narrow;
         widen(tokens, n * d, narrow.get(n * d));
         exact.fill(narrow.data(), n, d);
-        exact.split(n * d);
         pack_panel(narrow.data(), n, d, stride, panel.get(d * stride));
         float* offset = offsets.get(stride);
         for (std::size_t i = 0; i < stride; ++i) offset[i] = i < n ? 0.0f : -kHuge;
-        if (containment) weigh();
+        if (containment) weigh(narrow.data());
         if (kHasGate && !containment && n > 0) fill_gate();
     }
 
@@ -44,15 +43,10 @@ struct Query {
     }
 
   private:
-    void weigh() {
-        const bool narrow = split_suffices(exact.largest, exact.largest, d);
-        if (!narrow) exact.digits.fill(exact.whole.data(), n * d);
-        token_squares.get(n), weights.get(n);
-        for (std::size_t i = 0; i < n; ++i) {
-            const double here = narrow ? exact_product(exact, i, exact, i, d) : digits_product(exact.digits, i, exact.digits, i, d);
-            token_squares.data()[i] = here;
-            weights.data()[i] = square > 0.0 ? here / square : 0.0;
-        }
+    void weigh(const float* tokens) {
+        weights.get(n);
+        exact.squares(tokens, n, d, token_squares.get(n));
+        for (std::size_t i = 0; i < n; ++i) weights.data()[i] = square > 0.0 ? token_squares.data()[i] / square : 0.0;
     }
 
     void fill_gate() {
@@ -235,12 +229,9 @@ class Weigher {
     void scale(float* out) {
         const std::size_t m = x_.m, d = q_.d;
         exact_.fill(tokens_.data(), m, d);
-        exact_.split(m * d);
-        const bool narrow = split_suffices(exact_.largest, exact_.largest, d);
-        if (!narrow) exact_.digits.fill(exact_.whole.data(), m * d);
-        double* squares = squares_.get(m);
+        exact_.squares(tokens_.data(), m, d, squares_.get(m));
+        const double* squares = squares_.data();
         for (std::size_t j = 0; j < m; ++j) {
-            squares[j] = narrow ? exact_product(exact_, j, exact_, j, d) : digits_product(exact_.digits, j, exact_.digits, j, d);
             for (std::size_t i = 0; i < q_.n; ++i) {
                 const double norms = __builtin_sqrt(q_.token_squares.data()[i] * squares[j]);
                 const double factor = norms > 0.0 ? q_.weights.data()[i] / norms : 0.0;
@@ -262,9 +253,10 @@ class Weigher {
     }
 
     Outcome prove(const Matrix& a, const Stop& stop, Solution& solution) {
-        if (!q_.containment) exact_.fill(tokens_.data(), x_.m, q_.d);
-        narrow_ = split_suffices(q_.exact.largest, exact_.largest, q_.d);
+        const double largest = largest_norm(tokens_.data(), x_.m, q_.d);
+        narrow_ = split_suffices(q_.exact.largest, largest, q_.d);
         if (!narrow_) {
+            if (!q_.containment) exact_.fill(tokens_.data(), x_.m, q_.d);
             wide_query_.fill(q_.exact.whole.data(), q_.n * q_.d);
             exact_.digits.fill(exact_.whole.data(), x_.m * q_.d);
         }
@@ -274,7 +266,7 @@ class Weigher {
             return q_.containment ? weighted(i, j) : product(i, j) * kFine;
         };
         const double fine = q_.containment ? kContainmentFine : kFine;
-        const double entry_extent = q_.containment ? 1.0 : q_.exact.largest * exact_.largest * (1.0 + 1e-9);
+        const double entry_extent = q_.containment ? 1.0 : q_.exact.largest * largest * (1.0 + 1e-9);
         const double error = float_error() * entry_extent;
         if (entry_extent < kNarrow && assigner_.price_extent(a) < kNarrow) {
             const auto narrow = [&entry](std::size_t r, std::size_t c) { return static_cast<std::int64_t>(entry(r, c)); };
@@ -287,7 +279,9 @@ class Weigher {
     }
 
     double product(std::size_t i, std::size_t j) const {
-        return narrow_ ? exact_product(q_.exact, i, exact_, j, q_.d) : digits_product(wide_query_, i, exact_.digits, j, q_.d);
+        const std::size_t d = q_.d;
+        if (!narrow_) return digits_product(wide_query_, i, exact_.digits, j, d);
+        return exact_product(q_.exact.high.data() + i * d, q_.exact.low.data() + i * d, tokens_.data() + j * d, d);
     }
 
     // An integer: w cos(q, x) in multiples of 2^-52 (setwise_engine/matching/_scores.py, containment).

@@ -1,6 +1,7 @@
 """Exact set matching: affinity, optimal assignment, its proof, and every score read from it."""
 
-from setwise_engine.matching._affinity import affinity
+from setwise_engine.matching._affinity import affinity, square
+from setwise_engine.matching._assignments import Assignments
 from setwise_engine.matching._blocks import Block, Blocks, Gate, block_of, key_of, split
 from setwise_engine.matching._boxes import token_boxes
 from setwise_engine.matching._describe import Describer
@@ -15,10 +16,11 @@ from setwise_engine.matching._sets import half
 from setwise_engine.matching._similarity import maxsim, similarity, similarity_matrix
 from setwise_engine.matching._solve import assign, assign_batch, optimal_pairs
 from setwise_engine.matching._types import Assignment, Floats, Half, Indices, Kernel, Match, Scores
-from setwise_engine.matching.reference import square, upper_bound
+from setwise_engine.matching.reference import upper_bound
 
 __all__ = [
     "Assignment",
+    "Assignments",
     "Block",
     "Blocks",
     "Describer",

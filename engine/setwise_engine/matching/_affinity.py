@@ -6,6 +6,8 @@ instruction set shows in it. `engine/kernel/affinity.hpp` says how; here it is o
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,7 +15,7 @@ from setwise_engine.errors import FeatureError
 from setwise_engine.matching import reference
 from setwise_engine.matching._paths import current
 
-__all__ = ["affinity"]
+__all__ = ["affinity", "square", "squares"]
 
 _Half = NDArray[np.float16]
 _Floats = NDArray[np.float64]
@@ -44,6 +46,26 @@ def affinity(q: _Half, x: _Half) -> _Floats:
         return _compute(np.ascontiguousarray(q), np.ascontiguousarray(x))
     except ValueError as error:
         raise FeatureError("tokens hold NaN or infinity; every number must be finite", field="tokens") from error
+
+
+def squares(tokens: _Half) -> _Floats:
+    """Squared norms of tokens, (n, d) float16 to (n,) float64: exact, each rounded once.
+
+    Raises FeatureError when dtype, shape or numbers are not so.
+    """
+    path = current()
+    if path.kernel is None or tokens.dtype != np.float16 or tokens.ndim != 2:
+        return reference.squares(tokens)
+    try:
+        native: _Floats = path.kernel.squares(np.ascontiguousarray(tokens), **path.options)
+    except ValueError as error:
+        raise FeatureError("tokens hold NaN or infinity; every number must be finite", field="tokens") from error
+    return native
+
+
+def square(tokens: _Half) -> float:
+    """Squared Frobenius norm of a set, (n, d) float16: the sum of its tokens' squares, rounded once."""
+    return math.fsum(squares(tokens))
 
 
 def _compute(q: _Half, x: _Half) -> _Floats:

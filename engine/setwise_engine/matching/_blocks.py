@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from setwise_engine.matching._affinity import square
 from setwise_engine.matching._types import Floats, Half
-from setwise_engine.matching.reference import square
 
 __all__ = ["ROW_BITS", "Block", "Blocks", "Gate", "block_of", "key_of", "split"]
 

@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 
 from setwise_engine.feature_set import FeatureSet
 from setwise_engine.matching import _scores
-from setwise_engine.matching._affinity import affinity
+from setwise_engine.matching._affinity import affinity, squares
 from setwise_engine.matching._canonical import settled
 from setwise_engine.matching._sets import half
 from setwise_engine.matching._types import Assignment, Floats, Indices, Kernel, Match, Scores
-from setwise_engine.matching.reference import squares
 
 __all__ = ["Describer"]
 

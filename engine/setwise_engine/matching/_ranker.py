@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from setwise_engine.errors import FeatureError, InvalidInput
-from setwise_engine.matching import reference
+from setwise_engine.matching._affinity import square
 from setwise_engine.matching._blocks import Blocks
 from setwise_engine.matching._paths import current
 from setwise_engine.matching._ranker_native import NativeRanker
@@ -53,7 +53,7 @@ class Ranker:
         if query.dtype != np.float16 or query.ndim != 2:
             raise FeatureError(f"tokens are {query.dtype} of shape {query.shape}; give float16 (n, d)", field="tokens")
         self._kernel, self._sigma = kernel, sigma
-        self._square = reference.square(query)
+        self._square = square(query)
         path = current()
         self._ranking: NativeRanker | NumpyRanker
         if path.kernel is None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from setwise_engine.matching import reference
-from setwise_engine.matching._affinity import affinity
+from setwise_engine.matching._affinity import affinity, squares
 from setwise_engine.matching._blocks import Blocks, split
 from setwise_engine.matching._ranking import Ranked, Ranking, Stages
 from setwise_engine.matching._scores import weighted_cosines
@@ -79,4 +79,4 @@ class NumpyRanker:
         A = affinity(self._query, tokens)
         if not self._containment:
             return A
-        return weighted_cosines(A, reference.squares(self._query), reference.squares(tokens))
+        return weighted_cosines(A, squares(self._query), squares(tokens))

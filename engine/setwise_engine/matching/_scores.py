@@ -7,10 +7,9 @@ import math
 import numpy as np
 
 from setwise_engine.errors import InvalidInput
-from setwise_engine.matching._affinity import affinity
+from setwise_engine.matching._affinity import affinity, squares
 from setwise_engine.matching._solve import assign
 from setwise_engine.matching._types import Floats, Half, Kernel
-from setwise_engine.matching.reference import squares
 
 __all__ = ["containment", "cosines", "divided", "maxsim", "pooled", "score", "spatio_semantic", "weighted_cosines"]
 

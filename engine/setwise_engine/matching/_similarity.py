@@ -11,12 +11,11 @@ from numpy.typing import ArrayLike
 from setwise_engine.errors import FeatureError, InvalidInput
 from setwise_engine.feature_set import FeatureSet
 from setwise_engine.matching import _scores
-from setwise_engine.matching._affinity import affinity
+from setwise_engine.matching._affinity import affinity, square
 from setwise_engine.matching._blocks import Block, block_of, key_of
 from setwise_engine.matching._ranker import Ranker
 from setwise_engine.matching._sets import as_set, half
 from setwise_engine.matching._types import Floats, Half, Kernel
-from setwise_engine.matching.reference import square
 
 __all__ = ["maxsim", "similarity", "similarity_matrix"]
 
