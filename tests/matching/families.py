@@ -208,6 +208,18 @@ def toeplitz(rng: Generator, n: int, m: int) -> Floats:
     return -np.abs(np.subtract.outer(np.arange(float(n)), np.arange(float(m)) - rng.integers(0, 3)))
 
 
+def staircase(rng: Generator, n: int, m: int) -> Floats:
+    """A chain of moves that each gain less than float32 can see, and one at its end that loses most of what they add up
+    to: prices that float32 believes right must rise along the whole chain, until an entry far from tight is reached."""
+    A, s = np.full((n, m), -1.0), min(n, m)
+    np.fill_diagonal(A, 1.0)
+    gains = rng.uniform(0.5, 0.9, max(0, s - 1)) * 2.0**-24
+    if len(gains):
+        gains[-1] = -0.95 * gains[:-1].sum()
+    A[np.arange(len(gains)), np.arange(1, len(gains) + 1)] += 2 + gains
+    return A[rng.permutation(n)][:, rng.permutation(m)]
+
+
 def single(rng: Generator, n: int, m: int) -> Floats:
     """float32 numbers as float64: the lower bits are empty."""
     return rng.standard_normal((n, m)).astype(np.float32).astype(np.float64)
@@ -231,7 +243,7 @@ SETS: dict[str, Sets] = {f.__name__: f for f in (photos, copies, repeats, blanks
 
 _MATRICES: list[Family] = [uniform, gaussian, negative, constant, zeros, integers, binary, sparse, diagonal, rank_one]
 _MATRICES += [low_rank, additive, nearly_additive, machol_wien, decades, more_decades, huge, tiny, subnormal, largest]
-_MATRICES += [nearly_equal, last_bits, doubled, distances, contested, toeplitz, single]
+_MATRICES += [nearly_equal, last_bits, doubled, distances, contested, toeplitz, staircase, single]
 
 FAMILIES: dict[str, Family] = {name: _affinities(sets) for name, sets in SETS.items()}
 """Every family by its name."""

@@ -93,9 +93,11 @@ def test_every_path_agrees_on_a_thousand_problems(family: str) -> None:
                 assert solved.value == value, path
 
 
+LARGE = [(family, shape) for family in FAMILIES for shape in [(100, 100), (49, 100), (128, 96), (256, 32)]]
+
+
 @pytest.mark.slow
-@every_family
-@pytest.mark.parametrize("shape", [(100, 100), (49, 100), (128, 96), (256, 32)])
+@pytest.mark.parametrize(("family", "shape"), [*LARGE, ("staircase", (400, 400)), ("staircase", (500, 400))])
 def test_every_path_agrees_on_large_problems(family: str, shape: tuple[int, int]) -> None:
     A = matrix(family, 1, *shape)
     value = reference.assign(A).value

@@ -244,6 +244,17 @@ inline std::vector<Family> matrix_families() {
         const double shift = static_cast<double>(r.below(3));
         return matrix(n, m, [shift](S i, S j) { return -std::fabs(static_cast<double>(i) - static_cast<double>(j) + shift); });
     });
+    add("staircase", [](Random& r, S n, S m) {
+        const S s = std::min(n, m);
+        std::vector<double> gains(s ? s - 1 : 0);
+        for (double& gain : gains) gain = r.uniform(0.5, 0.9) * 0x1p-24;
+        if (!gains.empty()) gains.back() = -0.95 * std::accumulate(gains.begin(), gains.end() - 1, 0.0);
+        const std::vector<S> rows = r.some(n, n), columns = r.some(m, m);
+        return matrix(n, m, [&](S i, S j) {
+            const S a = rows[i], b = columns[j];
+            return a == b ? 1.0 : a + 1 == b && a < gains.size() ? 1.0 + gains[a] : -1.0;
+        });
+    });
     return out;
 }
 
