@@ -25,7 +25,7 @@ class Prover {
         edges_.get(edge_limit(a));
         // A slack of the float matrix is off by two entries and by the rounding of two sums and two prices.
         const double off = 2.0 * entry_error + 8.0 * kRoundoff * floats.extent(a);
-        const double lower = a.square() ? 0.0 : off, listed = 16.0 * off;
+        const double lower = a.square() ? 0.0 : off, listed = (a.square() ? 4.0 : 10.0) * off;
         const float* prices = floats.prices();
         for (std::size_t j = 0; j < a.cols; ++j) {
             // Unmatched columns of a rectangle stay at 0, and no price is below; so begin a little lower and only rise.

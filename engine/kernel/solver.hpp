@@ -9,7 +9,7 @@
 
 namespace setwise::SETWISE_NAMESPACE {
 
-enum class Solved { yes, not_finite };
+enum class Solved { yes, not_finite };  // not finite, or beyond 1e300
 
 class Solver {
   public:
@@ -37,6 +37,7 @@ class Solver {
 
   private:
     static constexpr int kIterations = 4;
+    static constexpr double kLargest = 1e300;  // as the reference: sums and prices stay finite
     static constexpr double kNarrowUnits = 0x1p60, kWideUnits = 0x1p97;  // sums of four entries or prices fit 64 bits
 
     double at(std::size_t i, std::size_t j) const { return scaled_.data()[i * columns_ + j]; }
@@ -60,6 +61,7 @@ class Solver {
         if (largest >= std::uint64_t{0x7ff} << 52) return false;  // infinity or NaN
         double size;
         std::memcpy(&size, &largest, sizeof size);
+        if (size > kLargest) return false;
         exponent_ = 0;
         if (size > 0.0) __builtin_frexp(size, &exponent_);
         // Two factors: 2^-exponent alone may be out of range.

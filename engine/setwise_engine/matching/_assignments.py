@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from setwise_engine.matching._types import Assignment, Floats
 
-__all__ = ["Assignments"]
+__all__ = ["Assignments", "assignment"]
 
 
 class Assignments(Sequence[Assignment]):
@@ -49,13 +49,21 @@ class Assignments(Sequence[Assignment]):
             return [self[i] for i in range(*index.indices(len(self)))]
         b = range(len(self))[index]
         (first_row, first_column), (last_row, last_column) = self._ends[b], self._ends[b + 1]
-        columns = self._columns[first_row:last_row].astype(np.intp)
-        rows = np.flatnonzero(columns >= 0)
-        return Assignment(
-            rows,
-            columns[rows],
-            float(self.values[b]),
-            self._row_prices[first_row:last_row],
-            self._column_prices[first_column:last_column],
-            float(self.gaps[b]),
+        return assignment(
+            self.values[b],
+            self.gaps[b],
+            self._columns[first_row:last_row],
+            row_prices=self._row_prices[first_row:last_row],
+            column_prices=self._column_prices[first_column:last_column],
         )
+
+
+def assignment(
+    value: float, gap: float, columns: NDArray[np.int32], *, row_prices: Floats, column_prices: Floats
+) -> Assignment:
+    """One assignment from what the native kernel gives; columns: (n,), -1 for none."""
+    matched = columns.astype(np.intp)
+    if len(matched) <= len(column_prices):
+        return Assignment(np.arange(len(matched)), matched, float(value), row_prices, column_prices, float(gap))
+    rows = np.flatnonzero(matched >= 0)
+    return Assignment(rows, matched[rows], float(value), row_prices, column_prices, float(gap))

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from setwise_engine.errors import InvalidInput
 from setwise_engine.matching import reference
-from setwise_engine.matching._assignments import Assignments
+from setwise_engine.matching._assignments import Assignments, assignment
 from setwise_engine.matching._paths import Path, current
 from setwise_engine.matching._types import Assignment, Floats, Indices
 
@@ -29,7 +29,8 @@ def assign(affinity: ArrayLike) -> Assignment:
     if path.kernel is None:
         return reference.assign(affinity)
     try:
-        return _native(path, [_plain(affinity)], threads=1)[0]
+        [value], [gap], columns, row_prices, column_prices = path.kernel.assign([_plain(affinity)], 1, **path.options)
+        return assignment(value, gap, columns, row_prices=row_prices, column_prices=column_prices)
     except ValueError:
         return reference.assign(affinity)  # refuses it, and says why
 
