@@ -119,7 +119,7 @@ class Ranker {
         const std::function<bool()>* ask = nullptr;
         Counts counts;
         double highest_bound = -std::numeric_limits<double>::infinity();
-        Worth gate{24}, gate_dual{26};  // measured: docs/decisions/0082
+        Worth gate{31}, gate_dual{31};  // measured: docs/decisions/0082
         std::vector<std::int64_t> read;
         std::vector<std::int32_t> columns;
         std::vector<double> row_prices, column_prices;
