@@ -24,8 +24,8 @@ def verify(A: ArrayLike, assignment: Assignment, *, tolerance: float | None = No
     and, for n < m, v >= 0 (mirrored for n > m); so a matching worth that much is optimal.
     tolerance: how far one price may be off. The default, 16 s 2^-53 max|A| with s = min(n, m), covers prices summed
     along alternating paths in float64: a path has at most s edges, optimality bounds every partial sum by 2 max|A|, and
-    each edge rounds twice; but at least the smallest float64, 2^-1074, to which prices of subnormal affinities round. It
-    never depends on the prices offered, so large ones buy no leniency. Sums may be off by n + m times as much.
+    each edge rounds twice; it is at least the smallest float64, 2^-1074, to which prices of subnormal affinities round.
+    It never depends on the prices offered, so large ones buy no leniency. Sums may be off by n + m times as much.
     """
     matrix = checked(A)
     scale = float(np.abs(matrix).max(initial=0.0))

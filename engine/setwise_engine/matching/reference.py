@@ -144,9 +144,15 @@ def _digits(tokens: Half) -> tuple[Floats, Floats]:
 
 def _rounded_once(parts: list[Floats]) -> Floats:
     """The elementwise sum of arrays of equal shape, each sum rounded once."""
-    stacked = np.stack(parts, axis=-1)
-    sums = [math.fsum(terms) for terms in stacked.reshape(-1, len(parts)).tolist()]
-    return np.array(sums, dtype=np.float64).reshape(stacked.shape[:-1])
+    total, rounded = parts[0].copy(), np.zeros(parts[0].shape, np.bool_)
+    for part in parts[1:]:
+        before = total
+        total = before + part
+        back = total - before
+        rounded |= (before - (total - back)) + (part - back) != 0.0  # what the addition lost: Knuth's TwoSum
+    terms = np.stack([part[rounded] for part in parts], axis=-1)
+    total[rounded] = [math.fsum(some) for some in terms.tolist()]
+    return total
 
 
 def mirrored(a: Assignment) -> Assignment:
