@@ -11,7 +11,7 @@ enum class Found { optimum, below, stopped };
 
 class Assigner : public Prices {
   public:
-    // After dual_bound of the same matrix. `below`: no matching reaches `least`, and bound() tells what none exceeds.
+    // After dual_bound (or, for a rectangle, no_bound) of the same matrix. `below`: no matching reaches `least`, and bound() tells what none exceeds.
     Found solve(const Matrix& a, double least, const Stop& stop) {
         SETWISE_BY_WIDTH(a, search, a, least, stop)
     }
@@ -29,18 +29,20 @@ class Assigner : public Prices {
         for (std::size_t i = 0; i < a.rows; ++i) {
             Floats largest = all(-kHuge);
             for (std::size_t j = 0; j < a.stride; j += kWidth) largest = max(largest, load(a.row(i) + j));
-            const float top = highest(largest);
-            bound_ += top;
+            largest = all(highest(largest));
+            bound_ += largest[0];
             column_.data()[i] = -1;
-            for (std::size_t j = 0; j < a.cols; ++j)
-                if (a.row(i)[j] == top && owner_.data()[j] < 0) {
-                    own(i, j);
-                    break;
-                }
+            for (std::size_t j = 0; j < a.stride; j += kWidth) {
+                const std::uint64_t at = bits(equal(load(a.row(i) + j), largest)) & (free_.data()[j / kWords] >> (j % kWords));
+                if (at == 0) continue;
+                own(a, i, j + static_cast<std::size_t>(__builtin_ctzll(at)));
+                break;
+            }
         }
     }
 
-    void own(std::size_t i, std::size_t j) {
+    void own(const Matrix& a, std::size_t i, std::size_t j) {
+        rest_.data()[j] = prices_.data()[j] - a.row(i)[j];
         owner_.data()[j] = static_cast<std::int32_t>(i);
         column_.data()[i] = static_cast<std::int32_t>(j);
         free_.data()[j / kWords] &= ~(std::uint64_t{1} << (j % kWords));
@@ -49,6 +51,8 @@ class Assigner : public Prices {
     template <int V>
     Found search(const Matrix& a, double least, const Stop& stop) {
         if (!a.square()) start_rectangle<V>(a);
+        for (std::size_t i = 0; i < a.rows; ++i)
+            if (column_.data()[i] >= 0) own(a, i, static_cast<std::size_t>(column_.data()[i]));
         const bool large = a.rows * a.stride > 16384;
         give_up_ = least;
         for (std::size_t i = 0; i < a.rows; ++i) {
@@ -62,7 +66,7 @@ class Assigner : public Prices {
     // Dijkstra's search from a free row to the nearest free column. False: the bound fell below give_up_.
     template <int V>
     bool augment(const Matrix& a, std::size_t start) {
-        const std::size_t count = V ? V : a.stride / kWidth;
+        const std::size_t count = V ? V : a.stride / kWidth, stride = count * kWidth;
         Floats fixed_open[V ? V : 1], fixed_distance[V ? V : 1];
         Ints fixed_previous[V ? V : 1];
         // Narrow problems live in registers; open: prices of the columns not scanned yet, kHuge for the others.
@@ -77,15 +81,16 @@ class Assigner : public Prices {
             previous[v] = all(static_cast<std::int32_t>(start));
             nearest = min(nearest, distance[v]);
         }
-        const float mu0 = lowest(nearest);
-        float mu = mu0;
+        Floats mu = lowest_in_all(nearest);  // in all lanes: the search waits for nothing but this number
+        const float mu0 = mu[0];
         std::size_t scanned = 0, j;
         while (!pick<V>(distance, count, mu, j)) {
-            if (bound_ - (static_cast<double>(mu) - static_cast<double>(mu0)) < give_up_ && hopeless(a, scanned, mu)) return false;
+            if (bound_ - (static_cast<double>(mu[0]) - static_cast<double>(mu0)) < give_up_ && hopeless(a, scanned, mu[0])) return false;
             const std::size_t i = static_cast<std::size_t>(owner_.data()[j]);
+            const float* row = a.values + i * stride;
             scanned_.data()[scanned] = static_cast<std::int32_t>(j);
-            scanned_distance_.data()[scanned++] = mu;
-            const float shift = mu - (prices_.data()[j] - a.row(i)[j]);
+            scanned_distance_.data()[scanned++] = mu[0];
+            const Floats shift = mu - rest_.data()[j];
             if constexpr (V == 0) reinterpret_cast<float*>(distance)[j] = reinterpret_cast<float*>(open)[j] = kHuge;
             nearest = all(kHuge);
 #pragma GCC unroll 8
@@ -95,29 +100,28 @@ class Assigner : public Prices {
                     open[v] = select(here, all(kHuge), open[v]);
                     distance[v] = select(here, all(kHuge), distance[v]);
                 }
-                const Floats d = open[v] - load(a.row(i) + v * kWidth) + shift;
+                const Floats d = open[v] - load(row + v * kWidth) + shift;
                 const Mask closer = less(d, distance[v]);
                 distance[v] = select(closer, d, distance[v]);
                 previous[v] = select(closer, all(static_cast<std::int32_t>(i)), previous[v]);
                 nearest = min(nearest, distance[v]);
             }
-            const float next = lowest(nearest);
-            if (next < mu)  // by rounding only: distances never fall
-                for (std::size_t v = 0; v < count; ++v) distance[v] = max(distance[v], all(mu));
-            mu = next < mu ? mu : next;
+            const Floats next = lowest_in_all(nearest);
+            if (next[0] < mu[0])  // by rounding only: distances never fall
+                for (std::size_t v = 0; v < count; ++v) distance[v] = max(distance[v], mu);
+            mu = max(mu, next);
         }
-        raise(scanned, mu);
-        bound_ -= static_cast<double>(mu) - static_cast<double>(mu0);
+        raise(a, scanned, mu[0]);
+        bound_ -= static_cast<double>(mu[0]) - static_cast<double>(mu0);
         if constexpr (V != 0)
             for (std::size_t v = 0; v < count; ++v) store(previous_.data() + v * kWidth, previous[v]);
-        flip(start, j);
+        flip(a, start, j);
         return true;
     }
 
-    // A column at distance mu, a free one if there is any; true if it is free.
+    // A column at distance `now`, a free one if there is any; true if it is free.
     template <int V>
-    SETWISE_INLINE bool pick(const Floats* distance, std::size_t count, float mu, std::size_t& j) const {
-        const Floats now = all(mu);
+    SETWISE_INLINE bool pick(const Floats* distance, std::size_t count, Floats now, std::size_t& j) const {
         std::uint64_t any = 0;
         std::size_t word = 0;
         if constexpr (V != 0) {
@@ -149,15 +153,19 @@ class Assigner : public Prices {
         return false;
     }
 
-    void raise(std::size_t scanned, float mu) {
-        for (std::size_t k = 0; k < scanned; ++k) prices_.data()[scanned_.data()[k]] += mu - scanned_distance_.data()[k];
+    void raise(const Matrix& a, std::size_t scanned, float mu) {
+        for (std::size_t k = 0; k < scanned; ++k) {
+            const std::size_t j = static_cast<std::size_t>(scanned_.data()[k]);
+            prices_.data()[j] += mu - scanned_distance_.data()[k];
+            rest_.data()[j] = prices_.data()[j] - a.row(static_cast<std::size_t>(owner_.data()[j]))[j];
+        }
     }
 
-    void flip(std::size_t start, std::size_t j) {
+    void flip(const Matrix& a, std::size_t start, std::size_t j) {
         for (;;) {
             const std::size_t i = static_cast<std::size_t>(previous_.data()[j]);
             const std::int32_t next = column_.data()[i];
-            own(i, j);
+            own(a, i, j);
             if (i == start) return;
             j = static_cast<std::size_t>(next);
         }

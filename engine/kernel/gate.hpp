@@ -15,7 +15,7 @@
 
 namespace setwise::SETWISE_NAMESPACE {
 
-constexpr bool kHasGate = SETWISE_LEVEL >= 3;  // without VNNI, float32 is as fast as int8 would be (docs/decisions/0082)
+constexpr bool kHasGate = SETWISE_LEVEL >= 3;  // without VNNI, float32 is as fast as int8 would be (docs/decisions/0085)
 
 // A query, or a centred query, in int8.
 struct GateQuery {

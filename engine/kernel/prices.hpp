@@ -45,6 +45,12 @@ class Prices {
         SETWISE_BY_WIDTH(a, transform, a)
     }
 
+    // Neither: for rectangles, whose search begins at prices of 0.
+    void no_bound(const Matrix& a, double extent) {
+        reserve(a);
+        largest_entry_ = extent;
+    }
+
     // A tighter bound, dearer; its prices are where a search begins.
     double dual_bound(const Matrix& a, int iterations, double extent) {
         reserve(a);
@@ -92,7 +98,7 @@ class Prices {
 
     void reserve(const Matrix& a) {
         kernel_.get(a.rows * a.stride);
-        Buffer<float>* const floats[] = {&prices_, &live_, &scaling_, &sums_, &work_, &distance_, &scanned_distance_};
+        Buffer<float>* const floats[] = {&prices_, &live_, &scaling_, &sums_, &work_, &distance_, &scanned_distance_, &rest_};
         Buffer<std::int32_t>* const numbers[] = {&owner_, &previous_, &scanned_, &index_};
         for (Buffer<float>* one : floats) one->get(a.stride);
         for (Buffer<std::int32_t>* one : numbers) one->get(a.stride);
@@ -146,10 +152,11 @@ class Prices {
     template <int V>
     void sinkhorn(const Matrix& a, int iterations, float eps) {
         const float scale = 1.44269504f / eps;
-        first_pass<V>(a, scale);
+        std::memcpy(scaling_.data(), live_.data(), a.stride * sizeof(float));
+        pass<V, true>(a, scale);
         scale_columns<V>(a);
         for (int t = 1; t < iterations; ++t) {
-            next_pass<V>(a);
+            pass<V, false>(a, scale);
             scale_columns<V>(a);
         }
         for (std::size_t j = 0; j < a.stride; j += kWidth) {
@@ -159,9 +166,10 @@ class Prices {
         }
     }
 
-    // The kernel matrix exp((a - p - row maximum) / eps), its rows scaled to sum 1, and its column sums.
-    template <int V>
-    void first_pass(const Matrix& a, float scale) {
+    // Sums of the columns of the kernel matrix exp((a - p - row maximum) / eps), its rows scaled to sum 1. The first pass
+    // makes the matrix.
+    template <int V, bool First>
+    void pass(const Matrix& a, float scale) {
         const std::size_t count = V ? V : a.stride / kWidth;
         Floats fixed_sums[V ? V : 1];
         Floats* sums = V ? fixed_sums : reinterpret_cast<Floats*>(sums_.data());
@@ -169,17 +177,10 @@ class Prices {
         for (std::size_t v = 0; v < count; ++v) sums[v] = all(0.0f);
         for (std::size_t i = 0; i < a.rows; ++i) {
             float* k = kernel_.data() + i * a.stride;
-            Floats top = all(-kHuge), total = all(0.0f);
+            if constexpr (First) exponentials<V>(a, i, scale, k);
+            Floats total = all(0.0f);
 #pragma GCC unroll 8
-            for (std::size_t v = 0; v < count; ++v) top = max(top, load(a.row(i) + v * kWidth) - load(prices_.data() + v * kWidth));
-            const float largest = highest(top);
-#pragma GCC unroll 8
-            for (std::size_t v = 0; v < count; ++v) {
-                const Floats over = load(a.row(i) + v * kWidth) - load(prices_.data() + v * kWidth) - largest;
-                const Floats x = exp2(over * scale) * load(live_.data() + v * kWidth);
-                store(k + v * kWidth, x);
-                total += x;
-            }
+            for (std::size_t v = 0; v < count; ++v) total += load(k + v * kWidth) * load(scaling_.data() + v * kWidth);
             const float weight = 1.0f / sum(total);
 #pragma GCC unroll 8
             for (std::size_t v = 0; v < count; ++v) sums[v] += weight * load(k + v * kWidth);
@@ -189,23 +190,15 @@ class Prices {
     }
 
     template <int V>
-    void next_pass(const Matrix& a) {
+    SETWISE_INLINE void exponentials(const Matrix& a, std::size_t i, float scale, float* k) const {
         const std::size_t count = V ? V : a.stride / kWidth;
-        Floats fixed_sums[V ? V : 1];
-        Floats* sums = V ? fixed_sums : reinterpret_cast<Floats*>(sums_.data());
+        Floats top = all(-kHuge);
 #pragma GCC unroll 8
-        for (std::size_t v = 0; v < count; ++v) sums[v] = all(0.0f);
-        for (std::size_t i = 0; i < a.rows; ++i) {
-            const float* k = kernel_.data() + i * a.stride;
-            Floats dot = all(0.0f);
+        for (std::size_t v = 0; v < count; ++v) top = max(top, load(a.row(i) + v * kWidth) - load(prices_.data() + v * kWidth));
+        const float largest = highest(top);
 #pragma GCC unroll 8
-            for (std::size_t v = 0; v < count; ++v) dot += load(k + v * kWidth) * load(scaling_.data() + v * kWidth);
-            const float weight = 1.0f / sum(dot);
-#pragma GCC unroll 8
-            for (std::size_t v = 0; v < count; ++v) sums[v] += weight * load(k + v * kWidth);
-        }
-#pragma GCC unroll 8
-        for (std::size_t v = 0; v < count; ++v) store(sums_.data() + v * kWidth, sums[v]);
+        for (std::size_t v = 0; v < count; ++v)
+            store(k + v * kWidth, exp2((load(a.row(i) + v * kWidth) - load(prices_.data() + v * kWidth) - largest) * scale));
     }
 
     template <int V>
@@ -266,7 +259,7 @@ class Prices {
         return bound_ = total;
     }
 
-    Buffer<float> kernel_, prices_, live_, scaling_, sums_, work_, distance_, scanned_distance_;
+    Buffer<float> kernel_, prices_, live_, scaling_, sums_, work_, distance_, scanned_distance_, rest_;
     Buffer<std::int32_t> owner_, previous_, scanned_, index_, column_;
     Buffer<std::uint64_t> free_;
     double bound_ = 0.0, largest_entry_ = 0.0;

@@ -93,8 +93,12 @@ class Weigher {
             const double tight = assigner_.tight_bound(a, entry) + assigner_.rounding(a) + slack;
             if (tight < least) return {Stage::dual, tight};
         }
-        const double dual = assigner_.dual_bound(a, kIterations, entry);
-        if (prune && dual + assigner_.rounding(a) + slack < least) return {Stage::dual, dual + assigner_.rounding(a) + slack};
+        if (prune || a.square()) {
+            const double dual = assigner_.dual_bound(a, kIterations, entry) + assigner_.rounding(a) + slack;
+            if (prune && dual < least) return {Stage::dual, dual};
+        } else {
+            assigner_.no_bound(a, entry);
+        }
         const Found found = assigner_.solve(a, prune ? least - slack : -1e308, stop);
         if (found == Found::stopped) return {Stage::stopped, 0.0};
         if (found == Found::below) return {Stage::dual, assigner_.bound() + slack};

@@ -144,6 +144,18 @@ SETWISE_INLINE Floats log2(Floats x) {
     return to_floats((word >> 23) - 127) + m + m * (1.0f - m) * (0.43998f + m * (-0.24169f + m * 0.08231f));
 }
 
+// The lowest lane, in all lanes.
+SETWISE_INLINE Floats lowest_in_all(Floats a) {
+#if SETWISE_LEVEL >= 2
+    a = min(a, _mm512_shuffle_f32x4(a, a, 0x4e));
+    a = min(a, _mm512_shuffle_f32x4(a, a, 0xb1));
+    a = min(a, _mm512_permute_ps(a, 0x4e));
+    return min(a, _mm512_permute_ps(a, 0xb1));
+#else
+    return all(lowest(a));
+#endif
+}
+
 SETWISE_INLINE std::size_t padded(std::size_t count) { return (count + kPad - 1) / kPad * kPad; }
 SETWISE_INLINE std::size_t smaller(std::size_t a, std::size_t b) { return a < b ? a : b; }
 

@@ -20,7 +20,10 @@ class Solver {
         for (std::size_t i = 0; i < view.n; ++i) solution.columns[i] = -1;
         if (rows_ == 0) return trivial(view, solution, gap);
         const Matrix a = floats();
-        assigner_.dual_bound(a, kIterations, 1.0);
+        if (a.square())
+            assigner_.dual_bound(a, kIterations, 1.0);
+        else
+            assigner_.no_bound(a, 1.0);
         assigner_.solve(a, -1e308, Stop{});
         if (narrow_ && assigner_.price_extent(a) < 1.5) {
             const auto entry = [this](std::size_t i, std::size_t j) { return static_cast<std::int64_t>(at(i, j) * kNarrowUnits); };
@@ -116,24 +119,32 @@ class Solver {
     void write(const Matrix& a, const Prover<Int>& prover, int power, Solution& solution, double& gap) const {
         double* row_side = turned_ ? solution.column_prices : solution.row_prices;
         double* column_side = turned_ ? solution.row_prices : solution.column_prices;
+        // Two factors: one power of two may be out of range, and ldexp takes as long as all the rest of this.
         const int shift = power + exponent_;
-        double sum = 0.0, rest = 0.0;  // Neumaier's compensated sum
-        const auto add = [&sum, &rest](double x) {
-            const double total = sum + x;
-            rest += __builtin_fabs(sum) >= __builtin_fabs(x) ? (sum - total) + x : (x - total) + sum;
-            sum = total;
-        };
+        const double first = __builtin_ldexp(1.0, shift / 2), second = __builtin_ldexp(1.0, shift - shift / 2);
+        const double whole = __builtin_ldexp(1.0, exponent_ / 2), rest = __builtin_ldexp(1.0, exponent_ - exponent_ / 2);
+        Compensated sum;
         for (std::size_t r = 0; r < a.rows; ++r) {
             const std::size_t c = prover.column_of(r);
             solution.columns[turned_ ? c : r] = static_cast<std::int32_t>(turned_ ? r : c);
-            add(row_side[r] = __builtin_ldexp(static_cast<double>(prover.row_price(r)), shift));
-            add(-__builtin_ldexp(at(r, c), exponent_));
+            sum.add(row_side[r] = static_cast<double>(prover.row_price(r)) * first * second);
+            sum.add(-(at(r, c) * whole * rest));
         }
-        for (std::size_t c = 0; c < a.cols; ++c)
-            add(column_side[c] = __builtin_ldexp(static_cast<double>(prover.column_price(c)), shift));
-        solution.value = __builtin_ldexp(static_cast<double>(prover.sum(a.rows)), shift);
-        gap = sum + rest;
+        for (std::size_t c = 0; c < a.cols; ++c) sum.add(column_side[c] = static_cast<double>(prover.column_price(c)) * first * second);
+        solution.value = static_cast<double>(prover.sum(a.rows)) * first * second;
+        gap = sum.total();
     }
+
+    // Neumaier's sum.
+    struct Compensated {
+        double sum = 0.0, rest = 0.0;
+        void add(double x) {
+            const double total = sum + x;
+            rest += __builtin_fabs(sum) >= __builtin_fabs(x) ? (sum - total) + x : (x - total) + sum;
+            sum = total;
+        }
+        double total() const { return sum + rest; }
+    };
 
     bool turned_ = false, narrow_ = true;
     std::size_t rows_ = 0, columns_ = 0;

@@ -89,10 +89,10 @@ def test_similarities_answer_or_refuse_alike(q: np.ndarray, x: np.ndarray) -> No
     same_everywhere(lambda: match(q, x).scores)
 
 
-@pytest.mark.parametrize("threads", [0, -1])
-def test_no_threads_are_refused(threads: int) -> None:
+@pytest.mark.parametrize("threads", [0, -1, 1025])
+def test_impossible_numbers_of_threads_are_refused(threads: int) -> None:
     refusal = same_everywhere(lambda: assign_batch([np.eye(2)], threads=threads))
-    assert refusal[1:] == (f"threads is {threads}; give at least 1", "threads")
+    assert refusal[1:] == (f"threads is {threads}; give 1 to 1024", "threads")
 
 
 def test_a_batch_is_a_sequence() -> None:

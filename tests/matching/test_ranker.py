@@ -122,10 +122,10 @@ def test_what_was_ruled_out_scores_no_more_than_the_certificate_says(
     assert found.highest_pruned_bound < found.kth_score or math.isclose(found.highest_pruned_bound, found.kth_score)
     rest = [score for key, score in everything.items() if key not in hits]
     assert max(rest) < found.kth_score
-    assert sum(vars_of(found)) == len(everything)
+    assert sum(counts_of(found)) == len(everything)
 
 
-def vars_of(found: Ranking) -> list[int]:
+def counts_of(found: Ranking) -> list[int]:
     stages = found.stages
     return [stages.gate, stages.gate_dual, stages.bound, stages.dual, stages.solved]
 
@@ -192,8 +192,10 @@ def test_damaged_tokens_and_wrong_dimensions_are_refused(path: str) -> None:
             ranking(query, block_of([x[:, :5].copy()], 5))
         with pytest.raises(FeatureError, match="float16"):
             Ranker(query.astype(np.float32), k=1)
-        with pytest.raises(InvalidInput):
+        with pytest.raises(InvalidInput, match="k is 0"):
             Ranker(query, k=0)
+        with pytest.raises(InvalidInput, match="threads is 1025"):
+            Ranker(query, k=1, threads=1025)
 
 
 class GaveUpError(Exception):

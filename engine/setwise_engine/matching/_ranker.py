@@ -16,6 +16,7 @@ from setwise_engine.matching._ranker_native import NativeRanker
 from setwise_engine.matching._ranker_numpy import NumpyRanker
 from setwise_engine.matching._ranking import Ranking, no_check
 from setwise_engine.matching._scores import score
+from setwise_engine.matching._threads import checked_threads
 from setwise_engine.matching._types import Half, Kernel
 
 __all__ = ["Ranker"]
@@ -44,12 +45,13 @@ class Ranker:
         proofs: bool = True,
     ) -> None:
         """query: (n, d) float16, finite. sigma: width of the RBF kernel. least: candidates that score below it are of
-        no interest. threads: at least 1. proofs: whether finalists bring their matching and prices.
+        no interest. threads: 1 to 1024. proofs: whether finalists bring their matching and prices.
 
-        Raises InvalidInput for k or threads below 1, and FeatureError for tokens that are not such an array.
+        Raises InvalidInput for such k or threads, and FeatureError for tokens that are not such an array.
         """
-        if k < 1 or threads < 1:
-            raise InvalidInput(f"k is {k} and threads is {threads}; both must be at least 1", field="k")
+        if k < 1:
+            raise InvalidInput(f"k is {k}; ask for at least 1", field="k")
+        checked_threads(threads)
         if query.dtype != np.float16 or query.ndim != 2:
             raise FeatureError(f"tokens are {query.dtype} of shape {query.shape}; give float16 (n, d)", field="tokens")
         self._kernel, self._sigma = kernel, sigma

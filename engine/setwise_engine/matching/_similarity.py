@@ -15,6 +15,7 @@ from setwise_engine.matching._affinity import affinity, square
 from setwise_engine.matching._blocks import Block, block_of, key_of
 from setwise_engine.matching._ranker import Ranker
 from setwise_engine.matching._sets import as_set, half
+from setwise_engine.matching._threads import checked_threads
 from setwise_engine.matching._types import Floats, Half, Kernel
 
 __all__ = ["maxsim", "similarity", "similarity_matrix"]
@@ -44,12 +45,11 @@ def similarity_matrix(
     """`similarity` of every set of a with every set of b: (len(a), len(b)) float64.
 
     b: None for a itself, at half of the work: every kernel but containment is symmetric, to the bit. Sets may differ
-    in size. threads: at least 1; results do not depend on it. progress: called after each row, with the pairs done and
+    in size. threads: 1 to 1024; results do not depend on it. progress: called after each row, with the pairs done and
     all there are. Raises as `similarity` does, naming the set.
     """
     wanted, width = _kernel(kernel), _width(kernel, sigma)
-    if threads < 1:
-        raise InvalidInput(f"threads is {threads}; give at least 1", field="threads")
+    checked_threads(threads)
     rows = _halves(a, "a", None)
     columns = rows if b is None else _halves(b, "b", rows[0].shape[1] if rows else None)
     mirrored = b is None and wanted is not Kernel.CONTAINMENT

@@ -13,6 +13,7 @@ from setwise_engine.errors import InvalidInput
 from setwise_engine.matching import reference
 from setwise_engine.matching._assignments import Assignments, assignment
 from setwise_engine.matching._paths import Path, current
+from setwise_engine.matching._threads import checked_threads
 from setwise_engine.matching._types import Assignment, Floats, Indices
 
 __all__ = ["assign", "assign_batch", "optimal_pairs"]
@@ -38,11 +39,10 @@ def assign(affinity: ArrayLike) -> Assignment:
 def assign_batch(affinities: ArrayLike | Sequence[ArrayLike], *, threads: int = 1) -> Sequence[Assignment]:
     """`assign` of many matrices, in their order.
 
-    affinities: (b, n, m), or matrices of any shapes, each as `assign` takes it. threads: at least 1; results do not
+    affinities: (b, n, m), or matrices of any shapes, each as `assign` takes it. threads: 1 to 1024; results do not
     depend on it. Raises InvalidInput, which names the matrix, and then nothing is returned.
     """
-    if threads < 1:
-        raise InvalidInput(f"threads is {threads}; give at least 1", field="threads")
+    checked_threads(threads)
     path, listed = current(), _listed(affinities)
     if path.kernel is not None:
         with contextlib.suppress(ValueError):  # the loop below refuses it, and says why
