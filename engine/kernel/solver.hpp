@@ -43,45 +43,60 @@ class Solver {
     static constexpr double kLargest = 1e300;  // as the reference: sums and prices stay finite
     static constexpr double kNarrowUnits = 0x1p60, kWideUnits = 0x1p97;  // sums of four entries or prices fit 64 bits
 
-    double at(std::size_t i, std::size_t j) const { return scaled_.data()[i * columns_ + j]; }
+    // The scaled entry.
+    double at(std::size_t i, std::size_t j) const {
+        const std::size_t place = i * stride_ + j;
+        const double value = bits_ == 64   ? static_cast<const double*>(source_)[place]
+                             : bits_ == 32 ? static_cast<double>(static_cast<const float*>(source_)[place])
+                                           : whole(static_cast<const Half*>(source_)[place]);
+        return value * first_ * second_;
+    }
 
-    // Copies the matrix as doubles, rows the shorter side, scaled; false when an entry is not finite.
+    // Reads rows, of the shorter side, where they lie, or a copy where entries of a row are not neighbours. Finds the scale;
+    // false when an entry is not finite or too large.
     bool measure(const MatrixView& view) {
-        double* out = scaled_.get(rows_ * columns_);
         const std::ptrdiff_t down = turned_ ? view.column_stride : view.row_stride, right = turned_ ? view.row_stride : view.column_stride;
-        if (view.bits == 64) copy(static_cast<const double*>(view.values), down, right, out);
-        else if (view.bits == 32) copy(static_cast<const float*>(view.values), down, right, out);
-        else copy(static_cast<const Half*>(view.values), down, right, out);
-        const std::size_t count = rows_ * columns_;
-        // As integers: sizes of doubles have the order of their bits, and only integers' maxima may be reordered.
-        std::uint64_t largest = 0;
-        for (std::size_t k = 0; k < count; ++k) {
-            std::uint64_t word;
-            std::memcpy(&word, out + k, sizeof word);
-            word &= ~(std::uint64_t{1} << 63);
-            largest = word > largest ? word : largest;
-        }
-        if (largest >= std::uint64_t{0x7ff} << 52) return false;  // infinity or NaN
-        double size;
-        std::memcpy(&size, &largest, sizeof size);
-        if (size > kLargest) return false;
+        source_ = view.values, stride_ = static_cast<std::size_t>(down), bits_ = view.bits;
+        if (right != 1 || down < 0) copy(view, down, right);
+        const double size = bits_ == 64 ? largest<double, std::uint64_t>() : bits_ == 32 ? largest<float, std::uint32_t>() : largest<Half, std::uint16_t>();
+        if (!(size <= kLargest)) return false;
         exponent_ = 0;
         if (size > 0.0) __builtin_frexp(size, &exponent_);
         // Two factors: 2^-exponent alone may be out of range.
-        const double first = __builtin_ldexp(1.0, -exponent_ / 2), second = __builtin_ldexp(1.0, -exponent_ - -exponent_ / 2);
-        for (std::size_t k = 0; k < count; ++k) out[k] = out[k] * first * second;
+        first_ = __builtin_ldexp(1.0, -exponent_ / 2), second_ = __builtin_ldexp(1.0, -exponent_ - -exponent_ / 2);
         return true;
     }
 
-    template <typename T>
-    void copy(const T* from, std::ptrdiff_t down, std::ptrdiff_t right, double* out) const {
-        for (std::size_t i = 0; i < rows_; ++i, out += columns_) {
-            const T* row = from + static_cast<std::ptrdiff_t>(i) * down;
-            if (right == 1)
-                for (std::size_t j = 0; j < columns_; ++j) out[j] = whole(row[j]);
-            else
-                for (std::size_t j = 0; j < columns_; ++j) out[j] = whole(row[static_cast<std::ptrdiff_t>(j) * right]);
+    void copy(const MatrixView& view, std::ptrdiff_t down, std::ptrdiff_t right) {
+        double* out = copied_.get(rows_ * columns_);
+        for (std::size_t i = 0; i < rows_; ++i)
+            for (std::size_t j = 0; j < columns_; ++j) {
+                const std::ptrdiff_t place = static_cast<std::ptrdiff_t>(i) * down + static_cast<std::ptrdiff_t>(j) * right;
+                out[i * columns_ + j] = view.bits == 64   ? static_cast<const double*>(view.values)[place]
+                                        : view.bits == 32 ? whole(static_cast<const float*>(view.values)[place])
+                                                          : whole(static_cast<const Half*>(view.values)[place]);
+            }
+        source_ = out, stride_ = columns_, bits_ = 64;
+    }
+
+    // The size of the largest entry. As integers: sizes have the order of their bits, infinity and NaN above all others,
+    // and only integers' maxima may be reordered.
+    template <typename T, typename Word>
+    double largest() const {
+        constexpr Word kSign = static_cast<Word>(Word{1} << (8 * sizeof(Word) - 1));
+        Word most = 0;
+        for (std::size_t i = 0; i < rows_; ++i) {
+            const T* row = static_cast<const T*>(source_) + i * stride_;
+            for (std::size_t j = 0; j < columns_; ++j) {
+                Word word;
+                std::memcpy(&word, row + j, sizeof word);
+                word = static_cast<Word>(word & ~kSign);
+                most = word > most ? word : most;
+            }
         }
+        T size;
+        std::memcpy(&size, &most, sizeof size);
+        return whole(size);
     }
 
     static double whole(double value) { return value; }
@@ -94,18 +109,24 @@ class Solver {
     Matrix floats() {
         const std::size_t stride = padded(columns_);
         float* out = floats_.get(rows_ * stride);
-        std::int64_t odd = 0;
-        for (std::size_t i = 0; i < rows_; ++i) {
-            const double* row = scaled_.data() + i * columns_;
-            for (std::size_t j = 0; j < columns_; ++j) {
-                const double units = row[j] * kNarrowUnits;
-                odd |= __builtin_rint(units) != units;
-            }
-            for (std::size_t j = 0; j < columns_; ++j) out[i * stride + j] = static_cast<float>(row[j]);
-            for (std::size_t j = columns_; j < stride; ++j) out[i * stride + j] = -kHuge;
-        }
-        narrow_ = odd == 0;
+        narrow_ = bits_ == 64 ? convert<double>(out, stride) : bits_ == 32 ? convert<float>(out, stride) : convert<Half>(out, stride);
         return {out, rows_, columns_, stride};
+    }
+
+    // Scaled entries in float32; whether all are multiples of 1 / kNarrowUnits.
+    template <typename T>
+    bool convert(float* out, std::size_t stride) const {
+        std::int64_t odd = 0;
+        for (std::size_t i = 0; i < rows_; ++i, out += stride) {
+            const T* row = static_cast<const T*>(source_) + i * stride_;
+            for (std::size_t j = 0; j < columns_; ++j) {
+                const double value = whole(row[j]) * first_ * second_, units = value * kNarrowUnits;
+                odd |= __builtin_rint(units) != units;
+                out[j] = static_cast<float>(value);
+            }
+            for (std::size_t j = columns_; j < stride; ++j) out[j] = -kHuge;
+        }
+        return odd == 0;
     }
 
     static Solved trivial(const MatrixView& view, Solution& solution, double& gap) {
@@ -148,11 +169,14 @@ class Solver {
 
     bool turned_ = false, narrow_ = true;
     std::size_t rows_ = 0, columns_ = 0;
-    int exponent_ = 0;
+    const void* source_ = nullptr;  // rows of entries side by side, stride_ apart
+    std::size_t stride_ = 0;
+    int bits_ = 64, exponent_ = 0;
+    double first_ = 1.0, second_ = 1.0;  // the scale
     Assigner assigner_;
     Prover<std::int64_t> int_;
     Prover<Wide> wide_;
-    Buffer<double> scaled_;
+    Buffer<double> copied_;
     Buffer<float> floats_;
 };
 
