@@ -11,8 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from setwise_engine.matching import reference
 from setwise_engine.matching._integers import integers, longest_paths, optimum
@@ -80,6 +78,9 @@ def _exchangeable(A: Floats, columns: Indices, u: Floats, v: Floats) -> list[tup
     leavable = columns[v[columns] <= nearly] if len(unmatched) else columns[:0]
     start = np.concatenate([columns[mover], unmatched, np.full(len(leavable), m)])
     end = np.concatenate([to, np.full(len(unmatched), m), leavable])
+    from scipy.sparse import coo_array  # slow to import; only what is shown in detail needs it
+    from scipy.sparse.csgraph import connected_components
+
     graph = coo_array((np.ones(len(start), np.int8), (start, end)), shape=(m + 1, m + 1))
     _, label = connected_components(graph.tocsr(), directed=True, connection="strong")
     of_rows, of_columns = label[columns], label[:m]

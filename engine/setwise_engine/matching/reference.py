@@ -14,7 +14,6 @@ import math
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import linear_sum_assignment
 
 from setwise_engine.errors import FeatureError, InvalidInput
 from setwise_engine.matching._integers import floats, integers, optimum
@@ -76,6 +75,8 @@ def assign(A: ArrayLike) -> Assignment:
     matrix = checked(A)
     if matrix.shape[0] > matrix.shape[1]:
         return mirrored(assign(matrix.T))
+    from scipy.optimize import linear_sum_assignment  # a third of a second to import; native paths go without
+
     return proven(matrix, linear_sum_assignment(matrix, maximize=True)[1])
 
 
