@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
+import numpy as np
+
 from setwise._errors import InvalidArgumentError
 from setwise_proto.v1 import search_pb2, types_pb2
 
@@ -60,9 +62,15 @@ class Options:
             include_scores=bool(self.scores),
             include_matches=bool(self.matches),
             include_thumbnail=bool(self.thumbnails),
-            exhaustive=None if self.exhaustive is None else bool(self.exhaustive),
-            include_proof=bool(self.proof),
+            exhaustive=None if self.exhaustive is None else _flag(self.exhaustive, "exhaustive"),
+            include_proof=_flag(self.proof, "proof"),
         )
+
+
+def _flag(value: bool, name: str) -> bool:
+    if not isinstance(value, bool | np.bool_):
+        raise InvalidArgumentError(f"{name} is {value!r}; give True or False", field=name)
+    return bool(value)
 
 
 def whole(value: int, name: str) -> int:

@@ -31,7 +31,9 @@ def region_message(region: RegionLike | None, name: str = "region") -> types_pb2
         left, top, right, bottom = map(float, region)
     except (TypeError, ValueError):
         what = "give (left, top, right, bottom) in pixels, or a (height, width) array of bool"
-        raise InvalidArgumentError(f"{name} is {region!r}; {what}", field=name) from None
+        given = repr(region) if isinstance(region, tuple | list) and len(region) <= 8 else f"a {type(region).__name__}"
+        given = f"an array of shape {region.shape}" if isinstance(region, np.ndarray) else given[:200]
+        raise InvalidArgumentError(f"{name} is {given}; {what}", field=name) from None
     if not all(map(math.isfinite, (left, top, right, bottom))) or left >= right or top >= bottom:
         what = "give left < right and top < bottom in pixels"
         raise InvalidArgumentError(f"{name} is {(left, top, right, bottom)}; {what}", field=name)

@@ -23,6 +23,7 @@ struct Rule {
             const double norms = std::sqrt(q_square * x_square);
             return norms != 0.0 ? std::min(1.0, std::max(-1.0, matched_sum / norms)) : 0.0;
         }
+        if (reading == Reading::containment) return std::min(1.0, std::max(-1.0, matched_sum));
         if (reading != Reading::rbf) return matched_sum;
         const double distance = std::max(0.0, q_square + x_square - 2.0 * matched_sum), width = 2.0 * sigma * sigma;
         if (width == 0.0) return distance == 0.0 ? 1.0 : 0.0;

@@ -58,11 +58,19 @@ def check_settings(request: Request, collection: Collection) -> None:
     _compare(collection, "--dims", dims, request.dims)
     _compare(collection, "--coarse", settings.coarse, request.coarse)
     if request.thumbnails is False:
-        _compare(collection, "thumbnails", settings.thumbnails, False)
+        _without(collection, "thumbnails", settings.thumbnails, "--no-thumbnails")
     if request.gate is False:
-        _compare(collection, "gate", settings.gate, False)
+        _without(collection, "an int8 gate", settings.gate, "--no-gate")
     if request.encoder_from is not None:
         _compare(collection, "encoder", encoder.fingerprint, encoder_of(request.encoder_from).fingerprint)
+
+
+def _without(collection: Collection, what: str, has: bool, option: str) -> None:
+    if has:
+        raise Incompatible(
+            f"{collection.path} was made with {what}; leave {option} out, or name another collection by --into",
+            field=option,
+        )
 
 
 def _compare(collection: Collection, name: str, has: object, asked: object) -> None:

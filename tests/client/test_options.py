@@ -57,3 +57,9 @@ def test_timeouts() -> None:
     for wrong in (0, -1, math.nan, "soon"):
         with pytest.raises(setwise.InvalidArgumentError, match="timeout is"):
             check_timeout(wrong)
+
+
+@pytest.mark.parametrize("name", ["exhaustive", "proof"])
+def test_flags_are_true_or_false(name: str) -> None:
+    with pytest.raises(setwise.InvalidArgumentError, match=f"{name} is 'no'; give True or False"):
+        Options(**{name: "no"}).message()  # type: ignore[arg-type]

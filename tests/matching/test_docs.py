@@ -12,7 +12,7 @@ from setwise_engine.matching._paths import available, use
 DOC = Path(__file__).parents[2] / "docs" / "matching.md"
 
 
-@pytest.mark.parametrize("path", [name for name in available() if name not in ("reference", "numpy")])
+@pytest.mark.parametrize("path", available())
 def test_every_piece_of_code_runs(path: str) -> None:
     pieces = re.findall(r"```python\n(.*?)```", DOC.read_text("utf-8"), re.DOTALL)
     assert len(pieces) == 4

@@ -237,3 +237,33 @@ def test_many_python_threads_rank_at_once(path: str, collection: tuple[np.ndarra
         for worker in workers:
             worker.join()
     assert found == [True] * 8
+
+
+@pytest.mark.parametrize("path", available())
+def test_a_set_contains_itself_with_score_one_at_most(path: str) -> None:
+    """Rounded shares of a whole may add up to a hair more (found by a random test)."""
+    same = np.ones((6, 1), np.float16)
+    with use(path):
+        [one] = ranking(same, gated(block_of([same], 1)), kernel=Kernel.CONTAINMENT).finalists
+    assert one.score == 1.0
+    assert one.matched_sum == pytest.approx(1.0, abs=1e-14)
+
+
+@pytest.mark.parametrize("path", available())
+def test_blocks_and_keys_that_make_no_sense_are_refused_alike(path: str) -> None:
+    tokens = sets(np.random.default_rng(1), [6], 4)[0]
+    squares = np.ones(2)
+    for offsets in ([0, 100, 6], [0, 4, 2], [1, 2, 6], [0, 6]):
+        with pytest.raises(InvalidInput, match="offsets"):
+            Block(tokens, np.array(offsets), squares)
+    with pytest.raises(InvalidInput, match="gate"):
+        Block(tokens, np.array([0, 3, 6]), squares, gate(tokens[:3], np.array([0, 3])))
+    with pytest.raises(InvalidInput, match="set 0"):
+        block_of([tokens], 5)
+    block = block_of([tokens], 4)
+    with use(path):
+        for keys in (np.array([key_of(0, 7)]), np.array([key_of(3, 0)]), np.array([0.0]), [0]):
+            with pytest.raises(InvalidInput, match="key"):
+                ranking(tokens, block, keys)
+        with pytest.raises(InvalidInput, match="kernel"):
+            ranking(tokens, block, kernel="x")

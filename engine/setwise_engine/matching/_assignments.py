@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from setwise_engine.matching._types import Assignment, Floats
 
-__all__ = ["Assignments", "assignment"]
+__all__ = ["Assignments", "assignment", "gathered"]
 
 
 class Assignments(Sequence[Assignment]):
@@ -39,6 +39,10 @@ class Assignments(Sequence[Assignment]):
         """Number of matrices."""
         return len(self.values)
 
+    def __repr__(self) -> str:
+        """How many there are."""
+        return f"Assignments of {len(self)} matrices"
+
     @overload
     def __getitem__(self, index: int) -> Assignment: ...
     @overload
@@ -47,7 +51,7 @@ class Assignments(Sequence[Assignment]):
         """The assignment of one matrix, or of several."""
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        b = range(len(self))[index]
+        b = _place(index, len(self))
         (first_row, first_column), (last_row, last_column) = self._ends[b], self._ends[b + 1]
         return assignment(
             self.values[b],
@@ -56,6 +60,29 @@ class Assignments(Sequence[Assignment]):
             row_prices=self._row_prices[first_row:last_row],
             column_prices=self._column_prices[first_column:last_column],
         )
+
+
+def _place(index: int, count: int) -> int:
+    if not -count <= index < count:
+        raise IndexError(f"there are {count} assignments, none at {index}")
+    return index % count
+
+
+def gathered(solved: Sequence[Assignment]) -> Assignments:
+    """Assignments that were made one by one."""
+    shapes = [(len(one.row_prices), len(one.column_prices)) for one in solved]
+    columns = [np.full(n, -1, np.int32) for n, _ in shapes]
+    for one, matched in zip(solved, columns, strict=True):
+        matched[one.rows] = one.columns
+    empty = np.empty(0)
+    return Assignments(
+        shapes,
+        values=np.array([one.value for one in solved], np.float64),
+        gaps=np.array([one.gap for one in solved], np.float64),
+        columns=np.concatenate([empty.astype(np.int32), *columns]),
+        row_prices=np.concatenate([empty, *(one.row_prices for one in solved)]),
+        column_prices=np.concatenate([empty, *(one.column_prices for one in solved)]),
+    )
 
 
 def assignment(

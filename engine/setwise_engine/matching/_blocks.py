@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from setwise_engine.errors import InvalidInput
 from setwise_engine.matching._affinity import square
 from setwise_engine.matching._types import Floats, Half
 
@@ -48,6 +49,22 @@ class Block:
     gate: Gate | None = None
     native: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
+    def __post_init__(self) -> None:
+        """Raises InvalidInput when the arrays do not belong together."""
+        tokens, offsets, squares = self.tokens, self.offsets, self.squares
+        if tokens.ndim != 2 or tokens.dtype != np.float16:
+            raise _refused(f"tokens are {tokens.dtype} of shape {tokens.shape}; give float16 (t, d)", "tokens")
+        if offsets.ndim != 1 or len(offsets) != len(squares) + 1:
+            raise _refused(f"there are {len(offsets)} offsets for {len(squares)} squares; give one more", "offsets")
+        if offsets[0] != 0 or offsets[-1] > len(tokens) or (np.diff(offsets) < 0).any():
+            raise _refused(f"offsets must rise from 0 to at most the {len(tokens)} tokens", "offsets")
+        if self.gate is not None and self.gate.codes.shape != tokens.shape:
+            raise _refused(f"the gate is of {self.gate.codes.shape}, the tokens of {tokens.shape}", "gate")
+
+
+def _refused(what: str, field: str) -> InvalidInput:
+    return InvalidInput(what, field=field)
+
 
 Blocks = Mapping[int, Block]
 """Blocks by their numbers. The key of a set is its block's number << 32 | its row; numbers may be negative."""
@@ -64,7 +81,10 @@ def split(key: int) -> tuple[int, int]:
 
 
 def block_of(sets: list[Half], dims: int) -> Block:
-    """A block of sets that the caller holds, (n_i, dims) float16 each; no gate."""
+    """A block of sets that the caller holds, (n_i, dims) float16 each; no gate. Raises InvalidInput for others."""
+    for i, one in enumerate(sets):
+        if one.ndim != 2 or one.shape[1] != dims or one.dtype != np.float16:
+            raise _refused(f"set {i} is {one.dtype} of shape {one.shape}; give float16 (n, {dims})", "sets")
     lengths = [len(tokens) for tokens in sets]
     tokens = np.concatenate(sets) if sets else np.empty((0, dims), np.float16)
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)

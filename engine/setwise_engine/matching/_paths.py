@@ -83,7 +83,7 @@ _forced: list[Path] = []
 
 @functools.cache
 def _chosen() -> Path:
-    return _path(os.environ.get(_VARIABLE, "auto"))
+    return _path(os.environ.get(_VARIABLE) or "auto")
 
 
 @functools.cache

@@ -10,18 +10,36 @@ from numpy.typing import NDArray
 
 from setwise_engine.errors import FeatureError, InvalidInput
 from setwise_engine.matching._affinity import square
-from setwise_engine.matching._blocks import Blocks
+from setwise_engine.matching._blocks import ROW_BITS, Blocks
 from setwise_engine.matching._paths import current
 from setwise_engine.matching._ranker_native import NativeRanker
 from setwise_engine.matching._ranker_numpy import NumpyRanker
 from setwise_engine.matching._ranking import Ranking, no_check
-from setwise_engine.matching._scores import score
+from setwise_engine.matching._scores import score, within_one
 from setwise_engine.matching._threads import checked_threads
 from setwise_engine.matching._types import Half, Kernel
 
 __all__ = ["Ranker"]
 
 _EXP_ULPS = 8  # exp is good to a place or two, here and in the native kernel; all else keeps order when it rounds
+
+
+def _checked(k: int, kernel: Kernel) -> str:
+    if not isinstance(k, int) or k < 1:
+        raise InvalidInput(f"k is {k!r}; ask for at least 1, a whole number", field="k")
+    if kernel not in list(Kernel):
+        raise InvalidInput(f"kernel is {kernel!r}; ask for one of {', '.join(Kernel)}", field="kernel")
+    return kernel
+
+
+def _check_keys(blocks: Blocks, keys: NDArray[np.int64]) -> None:
+    if not isinstance(keys, np.ndarray) or keys.ndim != 1 or keys.dtype != np.int64:
+        raise InvalidInput("keys must be an array of int64, (k,); make them with key_of", field="keys")
+    numbers, rows = keys >> ROW_BITS, keys & ((1 << ROW_BITS) - 1)
+    for number in np.unique(numbers).tolist():
+        largest = int(rows[numbers == number].max())
+        if number not in blocks or largest >= len(blocks[number].squares):
+            raise InvalidInput(f"a key names row {largest} of block {number}, which is not there", field="keys")
 
 
 class Ranker:
@@ -49,8 +67,7 @@ class Ranker:
 
         Raises InvalidInput for such k or threads, and FeatureError for tokens that are not such an array.
         """
-        if k < 1:
-            raise InvalidInput(f"k is {k}; ask for at least 1", field="k")
+        kernel = Kernel(_checked(k, kernel))
         checked_threads(threads)
         if query.dtype != np.float16 or query.ndim != 2:
             raise FeatureError(f"tokens are {query.dtype} of shape {query.shape}; give float16 (n, d)", field="tokens")
@@ -88,8 +105,10 @@ class Ranker:
         """Ranks the sets of these keys, most promising first, among those that came before.
 
         check: called every few milliseconds, in this thread; what it raises ends the call.
-        Raises FeatureError when tokens are not finite or differ in d from the query's.
+        Raises FeatureError when tokens are not finite or differ in d from the query's, and InvalidInput for a key of no
+        set.
         """
+        _check_keys(blocks, keys)
         self._ranking.add(blocks, keys, check)
 
     def result(self) -> Ranking:
@@ -98,7 +117,7 @@ class Ranker:
 
     def _score(self, matched_sum: float, x_square: float) -> float:
         if self._kernel is Kernel.CONTAINMENT:
-            return matched_sum
+            return within_one(matched_sum)
         return score(matched_sum, q_square=self._square, x_square=x_square, kernel=self._kernel, sigma=self._sigma)
 
     def _slack(self, bound: float) -> float:

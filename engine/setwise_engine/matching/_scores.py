@@ -11,7 +11,17 @@ from setwise_engine.matching._affinity import affinity, squares
 from setwise_engine.matching._solve import assign
 from setwise_engine.matching._types import Floats, Half, Kernel
 
-__all__ = ["containment", "cosines", "divided", "maxsim", "pooled", "score", "spatio_semantic", "weighted_cosines"]
+__all__ = [
+    "containment",
+    "cosines",
+    "divided",
+    "maxsim",
+    "pooled",
+    "score",
+    "spatio_semantic",
+    "weighted_cosines",
+    "within_one",
+]
 
 
 def score(matched_sum: float, *, q_square: float, x_square: float, kernel: Kernel, sigma: float) -> float:
@@ -78,7 +88,12 @@ def containment(q: Half, x: Half) -> float:
     find a partner: the sum runs over the min(n, m) pairs of the best matching while the weights stay those of the whole
     of Q. Zero tokens and zero sets give 0.
     """
-    return assign(weighted_cosines(affinity(q, x), squares(q), squares(x))).value
+    return within_one(assign(weighted_cosines(affinity(q, x), squares(q), squares(x))).value)
+
+
+def within_one(value: float) -> float:
+    """A matched sum of weighted cosines as a score: rounded shares of a whole may add up to a hair more."""
+    return min(1.0, max(-1.0, value))
 
 
 def weighted_cosines(A: Floats, q_squares: Floats, x_squares: Floats) -> Floats:

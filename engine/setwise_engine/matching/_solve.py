@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from setwise_engine.errors import InvalidInput
 from setwise_engine.matching import reference
-from setwise_engine.matching._assignments import Assignments, assignment
+from setwise_engine.matching._assignments import Assignments, assignment, gathered
 from setwise_engine.matching._paths import Path, current
 from setwise_engine.matching._threads import checked_threads
 from setwise_engine.matching._types import Assignment, Floats, Indices
@@ -36,7 +36,7 @@ def assign(affinity: ArrayLike) -> Assignment:
         return reference.assign(affinity)  # refuses it, and says why
 
 
-def assign_batch(affinities: ArrayLike | Sequence[ArrayLike], *, threads: int = 1) -> Sequence[Assignment]:
+def assign_batch(affinities: ArrayLike | Sequence[ArrayLike], *, threads: int = 1) -> Assignments:
     """`assign` of many matrices, in their order.
 
     affinities: (b, n, m), or matrices of any shapes, each as `assign` takes it. threads: 1 to 1024; results do not
@@ -47,7 +47,7 @@ def assign_batch(affinities: ArrayLike | Sequence[ArrayLike], *, threads: int = 
     if path.kernel is not None:
         with contextlib.suppress(ValueError):  # the loop below refuses it, and says why
             return _native(path, [_plain(matrix) for matrix in listed], threads=threads)
-    return [reference.assign(_checked(matrix, position)) for position, matrix in enumerate(listed)]
+    return gathered([reference.assign(_checked(matrix, position)) for position, matrix in enumerate(listed)])
 
 
 def optimal_pairs(affinity: ArrayLike) -> tuple[Indices, Indices]:
