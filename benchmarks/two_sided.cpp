@@ -1,6 +1,6 @@
 // The floor of the two-sided bound of docs/decisions/0084 beside the floor of a full int8 affinity; one thread.
 //
-//     g++ -std=c++17 -O3 -march=native benchmarks/two_sided.cpp -o /tmp/two_sided && /tmp/two_sided 2000
+//     g++ -std=c++17 -O3 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mfma benchmarks/two_sided.cpp -o build/two_sided && build/two_sided
 //
 // Argument: how many images are gone through (8: all in cache; 2000: from memory). Needs AVX-512 with VNNI. Numbers are
 // random: no time depends on them. Layout as in engine/kernel/gate.hpp: the query's tokens are lanes, in a panel of
