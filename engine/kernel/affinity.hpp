@@ -7,7 +7,7 @@
 // How: an fp16 number is a multiple of 2^-24 below 2^16, so a product of two is a multiple of 2^-48, and doubles add
 // such products exactly while the sum of their absolute values stays within 2^53 * 2^-48 = 32. Tokens of q are split
 // into high + low so that <high, x> and <low, x> are both exact; adding the two is the one rounding. `split_suffices`
-// says when that holds, and it holds for tokens as networks make them; `affinity_wide` takes any fp16 numbers.
+// says when that holds, and it holds for tokens as networks make them; `digits_product` takes any fp16 numbers.
 // Splitting for exact products of matrices: Ozaki, Ogita, Oishi, Rump, Numerical Algorithms 59 (2012).
 #pragma once
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from setwise_engine.errors import FeatureError, InvalidInput
 from setwise_engine.matching._affinity import square
-from setwise_engine.matching._blocks import ROW_BITS, Blocks
+from setwise_engine.matching._blocks import ROW_BITS, Blocks, split
 from setwise_engine.matching._paths import current
 from setwise_engine.matching._ranker_native import NativeRanker
 from setwise_engine.matching._ranker_numpy import NumpyRanker
@@ -24,22 +24,27 @@ __all__ = ["Ranker"]
 _EXP_ULPS = 8  # exp is good to a place or two, here and in the native kernel; all else keeps order when it rounds
 
 
-def _checked(k: int, kernel: Kernel) -> str:
-    if not isinstance(k, int) or k < 1:
+def _check_k(k: int) -> None:
+    if not isinstance(k, int | np.integer) or k < 1:
         raise InvalidInput(f"k is {k!r}; ask for at least 1, a whole number", field="k")
-    if kernel not in list(Kernel):
-        raise InvalidInput(f"kernel is {kernel!r}; ask for one of {', '.join(Kernel)}", field="kernel")
-    return kernel
+
+
+def _checked_kernel(kernel: Kernel | str) -> Kernel:
+    try:
+        return Kernel(kernel)
+    except ValueError:
+        raise InvalidInput(f"kernel is {kernel!r}; ask for one of {', '.join(Kernel)}", field="kernel") from None
 
 
 def _check_keys(blocks: Blocks, keys: NDArray[np.int64]) -> None:
     if not isinstance(keys, np.ndarray) or keys.ndim != 1 or keys.dtype != np.int64:
         raise InvalidInput("keys must be an array of int64, (k,); make them with key_of", field="keys")
-    numbers, rows = keys >> ROW_BITS, keys & ((1 << ROW_BITS) - 1)
-    for number in np.unique(numbers).tolist():
-        largest = int(rows[numbers == number].max())
-        if number not in blocks or largest >= len(blocks[number].squares):
-            raise InvalidInput(f"a key names row {largest} of block {number}, which is not there", field="keys")
+    numbers, places = np.unique(keys >> ROW_BITS, return_inverse=True)
+    sizes = np.array([len(blocks[number].squares) if number in blocks else 0 for number in numbers.tolist()], np.int64)
+    beyond = keys[(keys & ((1 << ROW_BITS) - 1)) >= sizes[places]]
+    if beyond.size:
+        number, row = split(int(beyond[0]))
+        raise InvalidInput(f"a key names row {row} of block {number}, which is not there", field="keys")
 
 
 class Ranker:
@@ -67,7 +72,8 @@ class Ranker:
 
         Raises InvalidInput for such k or threads, and FeatureError for tokens that are not such an array.
         """
-        kernel = Kernel(_checked(k, kernel))
+        _check_k(k)
+        kernel = _checked_kernel(kernel)
         checked_threads(threads)
         if query.dtype != np.float16 or query.ndim != 2:
             raise FeatureError(f"tokens are {query.dtype} of shape {query.shape}; give float16 (n, d)", field="tokens")
