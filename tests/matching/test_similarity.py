@@ -14,7 +14,7 @@ from setwise_engine.errors import FeatureError, InvalidInput
 from setwise_engine.feature_set import FeatureSet
 from setwise_engine.matching import Kernel, match, maxsim, reference, score, similarity, similarity_matrix
 from setwise_engine.matching._paths import available, use
-from setwise_engine.matching._scores import weighted_cosines
+from setwise_engine.matching._scores import weighted_cosines, within_one
 
 every_path = pytest.mark.parametrize("path", available())
 every_kernel = pytest.mark.parametrize("kernel", Kernel)
@@ -27,7 +27,7 @@ def defined(q: np.ndarray, x: np.ndarray, kernel: Kernel, sigma: float) -> float
     """The oracle, from the reference alone."""
     A, norms = reference.affinity(q, x), {"q_square": reference.square(q), "x_square": reference.square(x)}
     if kernel is Kernel.CONTAINMENT:
-        return reference.assign(weighted_cosines(A, reference.squares(q), reference.squares(x))).value
+        return within_one(reference.assign(weighted_cosines(A, reference.squares(q), reference.squares(x))).value)
     return score(reference.assign(A).value, **norms, kernel=kernel, sigma=sigma)
 
 
