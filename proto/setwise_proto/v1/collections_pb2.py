@@ -22,25 +22,72 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from setwise_proto.v1 import images_pb2 as setwise__proto_dot_v1_dot_images__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"setwise_proto/v1/collections.proto\x12\nsetwise.v1\"\x81\x02\n\nCollection\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04uuid\x18\x02 \x01(\t\x12\x0e\n\x06images\x18\x03 \x01(\x04\x12\x0e\n\x06tokens\x18\x04 \x01(\x04\x12\x0c\n\x04\x64ims\x18\x05 \x01(\r\x12\r\n\x05model\x18\x06 \x01(\t\x12\x19\n\x11model_fingerprint\x18\x07 \x01(\t\x12\x12\n\nimage_size\x18\x08 \x01(\r\x12\x1b\n\x13\x65ncoder_fingerprint\x18\t \x01(\t\x12\r\n\x05sigma\x18\n \x01(\x01\x12\x0e\n\x06\x63oarse\x18\x0b \x01(\t\x12\x0f\n\x07version\x18\x0c \x01(\x04\x12\x0f\n\x07indexed\x18\r \x01(\x04\x12\r\n\x05\x62ytes\x18\x0e \x01(\x04\"\x18\n\x16ListCollectionsRequest\"F\n\x17ListCollectionsResponse\x12+\n\x0b\x63ollections\x18\x01 \x03(\x0b\x32\x16.setwise.v1.Collection\"$\n\x14GetCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"C\n\x15GetCollectionResponse\x12*\n\ncollection\x18\x01 \x01(\x0b\x32\x16.setwise.v1.Collection2\xc5\x01\n\x11\x43ollectionService\x12Z\n\x0fListCollections\x12\".setwise.v1.ListCollectionsRequest\x1a#.setwise.v1.ListCollectionsResponse\x12T\n\rGetCollection\x12 .setwise.v1.GetCollectionRequest\x1a!.setwise.v1.GetCollectionResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"setwise_proto/v1/collections.proto\x12\nsetwise.v1\x1a\x1dsetwise_proto/v1/images.proto\"\x88\x03\n\nCollection\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04uuid\x18\x02 \x01(\t\x12\x0e\n\x06images\x18\x03 \x01(\x04\x12\x0e\n\x06tokens\x18\x04 \x01(\x04\x12\x0c\n\x04\x64ims\x18\x05 \x01(\r\x12\r\n\x05model\x18\x06 \x01(\t\x12\x19\n\x11model_fingerprint\x18\x07 \x01(\t\x12\x12\n\nimage_size\x18\x08 \x01(\r\x12\x1b\n\x13\x65ncoder_fingerprint\x18\t \x01(\t\x12\r\n\x05sigma\x18\n \x01(\x01\x12\x0e\n\x06\x63oarse\x18\x0b \x01(\t\x12\x0f\n\x07version\x18\x0c \x01(\x04\x12\x0f\n\x07indexed\x18\r \x01(\x04\x12\r\n\x05\x62ytes\x18\x0e \x01(\x04\x12*\n\x05state\x18\x0f \x01(\x0e\x32\x1b.setwise.v1.CollectionState\x12\x0f\n\x07problem\x18\x10 \x01(\t\x12\x10\n\x08writable\x18\x11 \x01(\x08\x12\x0f\n\x07\x61liases\x18\x12 \x03(\t\x12\x10\n\x08segments\x18\x13 \x01(\r\x12\x13\n\x0b\x64\x65\x61\x64_images\x18\x14 \x01(\x04\"\x18\n\x16ListCollectionsRequest\"F\n\x17ListCollectionsResponse\x12+\n\x0b\x63ollections\x18\x01 \x03(\x0b\x32\x16.setwise.v1.Collection\"$\n\x14GetCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"C\n\x15GetCollectionResponse\x12*\n\ncollection\x18\x01 \x01(\x0b\x32\x16.setwise.v1.Collection\"\xde\x01\n\x17\x43reateCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x10\n\x08\x66\x65\x61tures\x18\x03 \x01(\x08\x12\x11\n\x04\x64ims\x18\x04 \x01(\rH\x00\x88\x01\x01\x12*\n\x07\x65ncoder\x18\x05 \x01(\x0e\x32\x19.setwise.v1.EncoderSource\x12\x14\n\x0c\x65ncoder_from\x18\x06 \x01(\t\x12\x0e\n\x06\x63oarse\x18\x07 \x01(\t\x12\x15\n\rno_thumbnails\x18\x08 \x01(\x08\x12\x0f\n\x07no_gate\x18\t \x01(\x08\x42\x07\n\x05_dims\"F\n\x18\x43reateCollectionResponse\x12*\n\ncollection\x18\x01 \x01(\x0b\x32\x16.setwise.v1.Collection\"%\n\x0f\x46itEncoderStart\x12\x12\n\ncollection\x18\x01 \x01(\t\"8\n\x0e\x46itEncoderData\x12&\n\x06images\x18\x01 \x03(\x0b\x32\x16.setwise.v1.ImageInput\"x\n\x11\x46itEncoderRequest\x12,\n\x05start\x18\x01 \x01(\x0b\x32\x1b.setwise.v1.FitEncoderStartH\x00\x12*\n\x04\x64\x61ta\x18\x02 \x01(\x0b\x32\x1a.setwise.v1.FitEncoderDataH\x00\x42\t\n\x07message\"Q\n\x12\x46itEncoderResponse\x12*\n\ncollection\x18\x01 \x01(\x0b\x32\x16.setwise.v1.Collection\x12\x0f\n\x07samples\x18\x02 \x01(\r\"%\n\x15\x44ropCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x18\n\x16\x44ropCollectionResponse\"*\n\x05\x41lias\x12\r\n\x05\x61lias\x18\x01 \x01(\t\x12\x12\n\ncollection\x18\x02 \x01(\t\"4\n\x0fSetAliasRequest\x12\r\n\x05\x61lias\x18\x01 \x01(\t\x12\x12\n\ncollection\x18\x02 \x01(\t\"$\n\x10SetAliasResponse\x12\x10\n\x08previous\x18\x01 \x01(\t\"#\n\x12\x44\x65leteAliasRequest\x12\r\n\x05\x61lias\x18\x01 \x01(\t\"\x15\n\x13\x44\x65leteAliasResponse\"\x14\n\x12ListAliasesRequest\"9\n\x13ListAliasesResponse\x12\"\n\x07\x61liases\x18\x01 \x03(\x0b\x32\x11.setwise.v1.Alias\"<\n\x18\x43ompactCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\neverything\x18\x02 \x01(\x08\"\xb5\x01\n\x19\x43ompactCollectionResponse\x12\x17\n\x0fsegments_before\x18\x01 \x01(\r\x12\x16\n\x0esegments_after\x18\x02 \x01(\r\x12\x0f\n\x07\x64ropped\x18\x03 \x01(\x04\x12\x13\n\x0b\x66reed_bytes\x18\x04 \x01(\x12\x12\x15\n\rwritten_bytes\x18\x05 \x01(\x04\x12*\n\ncollection\x18\x06 \x01(\x0b\x32\x16.setwise.v1.Collection\"\'\n\x17\x44ownloadSnapshotRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"M\n\rSnapshotStart\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12\x0e\n\x06images\x18\x03 \x01(\x04\x12\r\n\x05\x62ytes\x18\x04 \x01(\x04\",\n\x0bSnapshotEnd\x12\r\n\x05\x62ytes\x18\x01 \x01(\x04\x12\x0e\n\x06sha256\x18\x02 \x01(\t\"\x8a\x01\n\x18\x44ownloadSnapshotResponse\x12*\n\x05start\x18\x01 \x01(\x0b\x32\x19.setwise.v1.SnapshotStartH\x00\x12\x0f\n\x05piece\x18\x02 \x01(\x0cH\x00\x12&\n\x03\x65nd\x18\x03 \x01(\x0b\x32\x17.setwise.v1.SnapshotEndH\x00\x42\t\n\x07message*\x94\x01\n\x0f\x43ollectionState\x12 \n\x1c\x43OLLECTION_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x43OLLECTION_STATE_READY\x10\x01\x12&\n\"COLLECTION_STATE_WAITS_FOR_ENCODER\x10\x02\x12\x1b\n\x17\x43OLLECTION_STATE_FAILED\x10\x03*\x82\x01\n\rEncoderSource\x12\x1e\n\x1a\x45NCODER_SOURCE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x45NCODER_SOURCE_DEFAULT\x10\x01\x12\x1d\n\x19\x45NCODER_SOURCE_COLLECTION\x10\x02\x12\x16\n\x12\x45NCODER_SOURCE_FIT\x10\x03\x32\xf6\x06\n\x11\x43ollectionService\x12Z\n\x0fListCollections\x12\".setwise.v1.ListCollectionsRequest\x1a#.setwise.v1.ListCollectionsResponse\x12T\n\rGetCollection\x12 .setwise.v1.GetCollectionRequest\x1a!.setwise.v1.GetCollectionResponse\x12]\n\x10\x43reateCollection\x12#.setwise.v1.CreateCollectionRequest\x1a$.setwise.v1.CreateCollectionResponse\x12M\n\nFitEncoder\x12\x1d.setwise.v1.FitEncoderRequest\x1a\x1e.setwise.v1.FitEncoderResponse(\x01\x12W\n\x0e\x44ropCollection\x12!.setwise.v1.DropCollectionRequest\x1a\".setwise.v1.DropCollectionResponse\x12\x45\n\x08SetAlias\x12\x1b.setwise.v1.SetAliasRequest\x1a\x1c.setwise.v1.SetAliasResponse\x12N\n\x0b\x44\x65leteAlias\x12\x1e.setwise.v1.DeleteAliasRequest\x1a\x1f.setwise.v1.DeleteAliasResponse\x12N\n\x0bListAliases\x12\x1e.setwise.v1.ListAliasesRequest\x1a\x1f.setwise.v1.ListAliasesResponse\x12`\n\x11\x43ompactCollection\x12$.setwise.v1.CompactCollectionRequest\x1a%.setwise.v1.CompactCollectionResponse\x12_\n\x10\x44ownloadSnapshot\x12#.setwise.v1.DownloadSnapshotRequest\x1a$.setwise.v1.DownloadSnapshotResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'setwise_proto.v1.collections_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_COLLECTION']._serialized_start=51
-  _globals['_COLLECTION']._serialized_end=308
-  _globals['_LISTCOLLECTIONSREQUEST']._serialized_start=310
-  _globals['_LISTCOLLECTIONSREQUEST']._serialized_end=334
-  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_start=336
-  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_end=406
-  _globals['_GETCOLLECTIONREQUEST']._serialized_start=408
-  _globals['_GETCOLLECTIONREQUEST']._serialized_end=444
-  _globals['_GETCOLLECTIONRESPONSE']._serialized_start=446
-  _globals['_GETCOLLECTIONRESPONSE']._serialized_end=513
-  _globals['_COLLECTIONSERVICE']._serialized_start=516
-  _globals['_COLLECTIONSERVICE']._serialized_end=713
+  _globals['_COLLECTIONSTATE']._serialized_start=2176
+  _globals['_COLLECTIONSTATE']._serialized_end=2324
+  _globals['_ENCODERSOURCE']._serialized_start=2327
+  _globals['_ENCODERSOURCE']._serialized_end=2457
+  _globals['_COLLECTION']._serialized_start=82
+  _globals['_COLLECTION']._serialized_end=474
+  _globals['_LISTCOLLECTIONSREQUEST']._serialized_start=476
+  _globals['_LISTCOLLECTIONSREQUEST']._serialized_end=500
+  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_start=502
+  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_end=572
+  _globals['_GETCOLLECTIONREQUEST']._serialized_start=574
+  _globals['_GETCOLLECTIONREQUEST']._serialized_end=610
+  _globals['_GETCOLLECTIONRESPONSE']._serialized_start=612
+  _globals['_GETCOLLECTIONRESPONSE']._serialized_end=679
+  _globals['_CREATECOLLECTIONREQUEST']._serialized_start=682
+  _globals['_CREATECOLLECTIONREQUEST']._serialized_end=904
+  _globals['_CREATECOLLECTIONRESPONSE']._serialized_start=906
+  _globals['_CREATECOLLECTIONRESPONSE']._serialized_end=976
+  _globals['_FITENCODERSTART']._serialized_start=978
+  _globals['_FITENCODERSTART']._serialized_end=1015
+  _globals['_FITENCODERDATA']._serialized_start=1017
+  _globals['_FITENCODERDATA']._serialized_end=1073
+  _globals['_FITENCODERREQUEST']._serialized_start=1075
+  _globals['_FITENCODERREQUEST']._serialized_end=1195
+  _globals['_FITENCODERRESPONSE']._serialized_start=1197
+  _globals['_FITENCODERRESPONSE']._serialized_end=1278
+  _globals['_DROPCOLLECTIONREQUEST']._serialized_start=1280
+  _globals['_DROPCOLLECTIONREQUEST']._serialized_end=1317
+  _globals['_DROPCOLLECTIONRESPONSE']._serialized_start=1319
+  _globals['_DROPCOLLECTIONRESPONSE']._serialized_end=1343
+  _globals['_ALIAS']._serialized_start=1345
+  _globals['_ALIAS']._serialized_end=1387
+  _globals['_SETALIASREQUEST']._serialized_start=1389
+  _globals['_SETALIASREQUEST']._serialized_end=1441
+  _globals['_SETALIASRESPONSE']._serialized_start=1443
+  _globals['_SETALIASRESPONSE']._serialized_end=1479
+  _globals['_DELETEALIASREQUEST']._serialized_start=1481
+  _globals['_DELETEALIASREQUEST']._serialized_end=1516
+  _globals['_DELETEALIASRESPONSE']._serialized_start=1518
+  _globals['_DELETEALIASRESPONSE']._serialized_end=1539
+  _globals['_LISTALIASESREQUEST']._serialized_start=1541
+  _globals['_LISTALIASESREQUEST']._serialized_end=1561
+  _globals['_LISTALIASESRESPONSE']._serialized_start=1563
+  _globals['_LISTALIASESRESPONSE']._serialized_end=1620
+  _globals['_COMPACTCOLLECTIONREQUEST']._serialized_start=1622
+  _globals['_COMPACTCOLLECTIONREQUEST']._serialized_end=1682
+  _globals['_COMPACTCOLLECTIONRESPONSE']._serialized_start=1685
+  _globals['_COMPACTCOLLECTIONRESPONSE']._serialized_end=1866
+  _globals['_DOWNLOADSNAPSHOTREQUEST']._serialized_start=1868
+  _globals['_DOWNLOADSNAPSHOTREQUEST']._serialized_end=1907
+  _globals['_SNAPSHOTSTART']._serialized_start=1909
+  _globals['_SNAPSHOTSTART']._serialized_end=1986
+  _globals['_SNAPSHOTEND']._serialized_start=1988
+  _globals['_SNAPSHOTEND']._serialized_end=2032
+  _globals['_DOWNLOADSNAPSHOTRESPONSE']._serialized_start=2035
+  _globals['_DOWNLOADSNAPSHOTRESPONSE']._serialized_end=2173
+  _globals['_COLLECTIONSERVICE']._serialized_start=2460
+  _globals['_COLLECTIONSERVICE']._serialized_end=3346
 # @@protoc_insertion_point(module_scope)

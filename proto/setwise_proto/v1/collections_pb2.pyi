@@ -7,10 +7,74 @@ import builtins
 import collections.abc
 import google.protobuf.descriptor
 import google.protobuf.internal.containers
+import google.protobuf.internal.enum_type_wrapper
 import google.protobuf.message
+import setwise_proto.v1.images_pb2
+import sys
 import typing
 
+if sys.version_info >= (3, 10):
+    import typing as typing_extensions
+else:
+    import typing_extensions
+
 DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
+
+class _CollectionState:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _CollectionStateEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_CollectionState.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    COLLECTION_STATE_UNSPECIFIED: _CollectionState.ValueType  # 0
+    """Not set."""
+    COLLECTION_STATE_READY: _CollectionState.ValueType  # 1
+    """It can."""
+    COLLECTION_STATE_WAITS_FOR_ENCODER: _CollectionState.ValueType  # 2
+    """Made, and waiting for FitEncoder."""
+    COLLECTION_STATE_FAILED: _CollectionState.ValueType  # 3
+    """It cannot be opened; see `problem`."""
+
+class CollectionState(_CollectionState, metaclass=_CollectionStateEnumTypeWrapper):
+    """Whether a collection can be asked and written to."""
+
+COLLECTION_STATE_UNSPECIFIED: CollectionState.ValueType  # 0
+"""Not set."""
+COLLECTION_STATE_READY: CollectionState.ValueType  # 1
+"""It can."""
+COLLECTION_STATE_WAITS_FOR_ENCODER: CollectionState.ValueType  # 2
+"""Made, and waiting for FitEncoder."""
+COLLECTION_STATE_FAILED: CollectionState.ValueType  # 3
+"""It cannot be opened; see `problem`."""
+global___CollectionState = CollectionState
+
+class _EncoderSource:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _EncoderSourceEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_EncoderSource.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    ENCODER_SOURCE_UNSPECIFIED: _EncoderSource.ValueType  # 0
+    """Not set: the default."""
+    ENCODER_SOURCE_DEFAULT: _EncoderSource.ValueType  # 1
+    """The one shipped for the model; for ready-made sets, none: tokens are stored as they are."""
+    ENCODER_SOURCE_COLLECTION: _EncoderSource.ValueType  # 2
+    """That of `encoder_from`."""
+    ENCODER_SOURCE_FIT: _EncoderSource.ValueType  # 3
+    """To be fitted by FitEncoder; until then nothing can be stored."""
+
+class EncoderSource(_EncoderSource, metaclass=_EncoderSourceEnumTypeWrapper):
+    """Where a new collection's encoder comes from."""
+
+ENCODER_SOURCE_UNSPECIFIED: EncoderSource.ValueType  # 0
+"""Not set: the default."""
+ENCODER_SOURCE_DEFAULT: EncoderSource.ValueType  # 1
+"""The one shipped for the model; for ready-made sets, none: tokens are stored as they are."""
+ENCODER_SOURCE_COLLECTION: EncoderSource.ValueType  # 2
+"""That of `encoder_from`."""
+ENCODER_SOURCE_FIT: EncoderSource.ValueType  # 3
+"""To be fitted by FitEncoder; until then nothing can be stored."""
+global___EncoderSource = EncoderSource
 
 @typing.final
 class Collection(google.protobuf.message.Message):
@@ -32,6 +96,12 @@ class Collection(google.protobuf.message.Message):
     VERSION_FIELD_NUMBER: builtins.int
     INDEXED_FIELD_NUMBER: builtins.int
     BYTES_FIELD_NUMBER: builtins.int
+    STATE_FIELD_NUMBER: builtins.int
+    PROBLEM_FIELD_NUMBER: builtins.int
+    WRITABLE_FIELD_NUMBER: builtins.int
+    ALIASES_FIELD_NUMBER: builtins.int
+    SEGMENTS_FIELD_NUMBER: builtins.int
+    DEAD_IMAGES_FIELD_NUMBER: builtins.int
     name: builtins.str
     """Its name: the stem of its folder."""
     uuid: builtins.str
@@ -60,6 +130,20 @@ class Collection(google.protobuf.message.Message):
     """Images that the FAISS index covers; the rest are scanned."""
     bytes: builtins.int
     """Bytes on disk."""
+    state: global___CollectionState.ValueType
+    """Whether it can be asked and written to."""
+    problem: builtins.str
+    """Why it cannot, in a sentence; empty when it can."""
+    writable: builtins.bool
+    """Whether this server may write to it."""
+    segments: builtins.int
+    """Files that its images are in."""
+    dead_images: builtins.int
+    """Images replaced or deleted that are still on disk."""
+    @property
+    def aliases(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Names that stand for it."""
+
     def __init__(
         self,
         *,
@@ -77,8 +161,14 @@ class Collection(google.protobuf.message.Message):
         version: builtins.int = ...,
         indexed: builtins.int = ...,
         bytes: builtins.int = ...,
+        state: global___CollectionState.ValueType = ...,
+        problem: builtins.str = ...,
+        writable: builtins.bool = ...,
+        aliases: collections.abc.Iterable[builtins.str] | None = ...,
+        segments: builtins.int = ...,
+        dead_images: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["bytes", b"bytes", "coarse", b"coarse", "dims", b"dims", "encoder_fingerprint", b"encoder_fingerprint", "image_size", b"image_size", "images", b"images", "indexed", b"indexed", "model", b"model", "model_fingerprint", b"model_fingerprint", "name", b"name", "sigma", b"sigma", "tokens", b"tokens", "uuid", b"uuid", "version", b"version"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["aliases", b"aliases", "bytes", b"bytes", "coarse", b"coarse", "dead_images", b"dead_images", "dims", b"dims", "encoder_fingerprint", b"encoder_fingerprint", "image_size", b"image_size", "images", b"images", "indexed", b"indexed", "model", b"model", "model_fingerprint", b"model_fingerprint", "name", b"name", "problem", b"problem", "segments", b"segments", "sigma", b"sigma", "state", b"state", "tokens", b"tokens", "uuid", b"uuid", "version", b"version", "writable", b"writable"]) -> None: ...
 
 global___Collection = Collection
 
@@ -152,3 +242,486 @@ class GetCollectionResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["collection", b"collection"]) -> None: ...
 
 global___GetCollectionResponse = GetCollectionResponse
+
+@typing.final
+class CreateCollectionRequest(google.protobuf.message.Message):
+    """A new collection."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    MODEL_FIELD_NUMBER: builtins.int
+    FEATURES_FIELD_NUMBER: builtins.int
+    DIMS_FIELD_NUMBER: builtins.int
+    ENCODER_FIELD_NUMBER: builtins.int
+    ENCODER_FROM_FIELD_NUMBER: builtins.int
+    COARSE_FIELD_NUMBER: builtins.int
+    NO_THUMBNAILS_FIELD_NUMBER: builtins.int
+    NO_GATE_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """Its name: a letter or digit, then up to 99 letters, digits, dots, hyphens and underscores."""
+    model: builtins.str
+    """One of the networks that the server was started with; empty for the default one, unless `features` is true."""
+    features: builtins.bool
+    """It is for ready-made sets: no network."""
+    dims: builtins.int
+    """Numbers in a stored token. With a network or a fitted encoder: default 256. For ready-made sets stored as they are: required."""
+    encoder: global___EncoderSource.ValueType
+    """Where the encoder comes from."""
+    encoder_from: builtins.str
+    """Name of the collection whose encoder to take."""
+    coarse: builtins.str
+    """Kind of the coarse vectors; empty for the default."""
+    no_thumbnails: builtins.bool
+    """Store no thumbnails."""
+    no_gate: builtins.bool
+    """Store no int8 gate."""
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        model: builtins.str = ...,
+        features: builtins.bool = ...,
+        dims: builtins.int | None = ...,
+        encoder: global___EncoderSource.ValueType = ...,
+        encoder_from: builtins.str = ...,
+        coarse: builtins.str = ...,
+        no_thumbnails: builtins.bool = ...,
+        no_gate: builtins.bool = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_dims", b"_dims", "dims", b"dims"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_dims", b"_dims", "coarse", b"coarse", "dims", b"dims", "encoder", b"encoder", "encoder_from", b"encoder_from", "features", b"features", "model", b"model", "name", b"name", "no_gate", b"no_gate", "no_thumbnails", b"no_thumbnails"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_dims", b"_dims"]) -> typing.Literal["dims"] | None: ...
+
+global___CreateCollectionRequest = CreateCollectionRequest
+
+@typing.final
+class CreateCollectionResponse(google.protobuf.message.Message):
+    """The new collection."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    COLLECTION_FIELD_NUMBER: builtins.int
+    @property
+    def collection(self) -> global___Collection:
+        """The collection."""
+
+    def __init__(
+        self,
+        *,
+        collection: global___Collection | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["collection", b"collection"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["collection", b"collection"]) -> None: ...
+
+global___CreateCollectionResponse = CreateCollectionResponse
+
+@typing.final
+class FitEncoderStart(google.protobuf.message.Message):
+    """The first message of FitEncoder."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    COLLECTION_FIELD_NUMBER: builtins.int
+    collection: builtins.str
+    """Name of the collection that waits for its encoder."""
+    def __init__(
+        self,
+        *,
+        collection: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["collection", b"collection"]) -> None: ...
+
+global___FitEncoderStart = FitEncoderStart
+
+@typing.final
+class FitEncoderData(google.protobuf.message.Message):
+    """Sample images; their ids and metadata are not used, and they are not stored."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    IMAGES_FIELD_NUMBER: builtins.int
+    @property
+    def images(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[setwise_proto.v1.images_pb2.ImageInput]:
+        """The samples."""
+
+    def __init__(
+        self,
+        *,
+        images: collections.abc.Iterable[setwise_proto.v1.images_pb2.ImageInput] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["images", b"images"]) -> None: ...
+
+global___FitEncoderData = FitEncoderData
+
+@typing.final
+class FitEncoderRequest(google.protobuf.message.Message):
+    """A start, then any number of data."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    START_FIELD_NUMBER: builtins.int
+    DATA_FIELD_NUMBER: builtins.int
+    @property
+    def start(self) -> global___FitEncoderStart:
+        """First and once."""
+
+    @property
+    def data(self) -> global___FitEncoderData:
+        """Samples."""
+
+    def __init__(
+        self,
+        *,
+        start: global___FitEncoderStart | None = ...,
+        data: global___FitEncoderData | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["data", b"data", "message", b"message", "start", b"start"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["data", b"data", "message", b"message", "start", b"start"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["message", b"message"]) -> typing.Literal["start", "data"] | None: ...
+
+global___FitEncoderRequest = FitEncoderRequest
+
+@typing.final
+class FitEncoderResponse(google.protobuf.message.Message):
+    """The collection, ready."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    COLLECTION_FIELD_NUMBER: builtins.int
+    SAMPLES_FIELD_NUMBER: builtins.int
+    samples: builtins.int
+    """Samples that the encoder was fitted to."""
+    @property
+    def collection(self) -> global___Collection:
+        """The collection."""
+
+    def __init__(
+        self,
+        *,
+        collection: global___Collection | None = ...,
+        samples: builtins.int = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["collection", b"collection"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["collection", b"collection", "samples", b"samples"]) -> None: ...
+
+global___FitEncoderResponse = FitEncoderResponse
+
+@typing.final
+class DropCollectionRequest(google.protobuf.message.Message):
+    """Which collection to delete."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """Its own name: an alias is refused."""
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["name", b"name"]) -> None: ...
+
+global___DropCollectionRequest = DropCollectionRequest
+
+@typing.final
+class DropCollectionResponse(google.protobuf.message.Message):
+    """It is gone."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+
+global___DropCollectionResponse = DropCollectionResponse
+
+@typing.final
+class Alias(google.protobuf.message.Message):
+    """What a name stands for."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ALIAS_FIELD_NUMBER: builtins.int
+    COLLECTION_FIELD_NUMBER: builtins.int
+    alias: builtins.str
+    """The name; shares its rules with those of collections, and is none of them."""
+    collection: builtins.str
+    """The collection."""
+    def __init__(
+        self,
+        *,
+        alias: builtins.str = ...,
+        collection: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["alias", b"alias", "collection", b"collection"]) -> None: ...
+
+global___Alias = Alias
+
+@typing.final
+class SetAliasRequest(google.protobuf.message.Message):
+    """What a name shall stand for."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ALIAS_FIELD_NUMBER: builtins.int
+    COLLECTION_FIELD_NUMBER: builtins.int
+    alias: builtins.str
+    """The name."""
+    collection: builtins.str
+    """The collection's own name."""
+    def __init__(
+        self,
+        *,
+        alias: builtins.str = ...,
+        collection: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["alias", b"alias", "collection", b"collection"]) -> None: ...
+
+global___SetAliasRequest = SetAliasRequest
+
+@typing.final
+class SetAliasResponse(google.protobuf.message.Message):
+    """It does."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PREVIOUS_FIELD_NUMBER: builtins.int
+    previous: builtins.str
+    """What it stood for until now; empty when it is new."""
+    def __init__(
+        self,
+        *,
+        previous: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["previous", b"previous"]) -> None: ...
+
+global___SetAliasResponse = SetAliasResponse
+
+@typing.final
+class DeleteAliasRequest(google.protobuf.message.Message):
+    """Which alias to forget."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ALIAS_FIELD_NUMBER: builtins.int
+    alias: builtins.str
+    """The name."""
+    def __init__(
+        self,
+        *,
+        alias: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["alias", b"alias"]) -> None: ...
+
+global___DeleteAliasRequest = DeleteAliasRequest
+
+@typing.final
+class DeleteAliasResponse(google.protobuf.message.Message):
+    """It is forgotten."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+
+global___DeleteAliasResponse = DeleteAliasResponse
+
+@typing.final
+class ListAliasesRequest(google.protobuf.message.Message):
+    """Asks for all aliases."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+
+global___ListAliasesRequest = ListAliasesRequest
+
+@typing.final
+class ListAliasesResponse(google.protobuf.message.Message):
+    """All aliases."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ALIASES_FIELD_NUMBER: builtins.int
+    @property
+    def aliases(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Alias]:
+        """By name."""
+
+    def __init__(
+        self,
+        *,
+        aliases: collections.abc.Iterable[global___Alias] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["aliases", b"aliases"]) -> None: ...
+
+global___ListAliasesResponse = ListAliasesResponse
+
+@typing.final
+class CompactCollectionRequest(google.protobuf.message.Message):
+    """Which collection to compact."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    EVERYTHING_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """Its name; may be empty when the server holds exactly one."""
+    everything: builtins.bool
+    """Rewrite everything that has a deleted image or a small segment, not only what is due."""
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        everything: builtins.bool = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["everything", b"everything", "name", b"name"]) -> None: ...
+
+global___CompactCollectionRequest = CompactCollectionRequest
+
+@typing.final
+class CompactCollectionResponse(google.protobuf.message.Message):
+    """What compaction did."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SEGMENTS_BEFORE_FIELD_NUMBER: builtins.int
+    SEGMENTS_AFTER_FIELD_NUMBER: builtins.int
+    DROPPED_FIELD_NUMBER: builtins.int
+    FREED_BYTES_FIELD_NUMBER: builtins.int
+    WRITTEN_BYTES_FIELD_NUMBER: builtins.int
+    COLLECTION_FIELD_NUMBER: builtins.int
+    segments_before: builtins.int
+    """Segments before."""
+    segments_after: builtins.int
+    """Segments after."""
+    dropped: builtins.int
+    """Deleted images that are no longer on disk."""
+    freed_bytes: builtins.int
+    """Bytes on disk before, less those after."""
+    written_bytes: builtins.int
+    """Bytes written."""
+    @property
+    def collection(self) -> global___Collection:
+        """The collection."""
+
+    def __init__(
+        self,
+        *,
+        segments_before: builtins.int = ...,
+        segments_after: builtins.int = ...,
+        dropped: builtins.int = ...,
+        freed_bytes: builtins.int = ...,
+        written_bytes: builtins.int = ...,
+        collection: global___Collection | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["collection", b"collection"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["collection", b"collection", "dropped", b"dropped", "freed_bytes", b"freed_bytes", "segments_after", b"segments_after", "segments_before", b"segments_before", "written_bytes", b"written_bytes"]) -> None: ...
+
+global___CompactCollectionResponse = CompactCollectionResponse
+
+@typing.final
+class DownloadSnapshotRequest(google.protobuf.message.Message):
+    """Which collection to download."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """Its name; may be empty when the server holds exactly one."""
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["name", b"name"]) -> None: ...
+
+global___DownloadSnapshotRequest = DownloadSnapshotRequest
+
+@typing.final
+class SnapshotStart(google.protobuf.message.Message):
+    """What a snapshot holds."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    VERSION_FIELD_NUMBER: builtins.int
+    IMAGES_FIELD_NUMBER: builtins.int
+    BYTES_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """Name of the collection."""
+    version: builtins.int
+    """The version that the snapshot is of."""
+    images: builtins.int
+    """Images in it."""
+    bytes: builtins.int
+    """Bytes that will follow."""
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        version: builtins.int = ...,
+        images: builtins.int = ...,
+        bytes: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["bytes", b"bytes", "images", b"images", "name", b"name", "version", b"version"]) -> None: ...
+
+global___SnapshotStart = SnapshotStart
+
+@typing.final
+class SnapshotEnd(google.protobuf.message.Message):
+    """The end of a snapshot."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    BYTES_FIELD_NUMBER: builtins.int
+    SHA256_FIELD_NUMBER: builtins.int
+    bytes: builtins.int
+    """Bytes that were sent."""
+    sha256: builtins.str
+    """SHA-256 of all of them, hexadecimal."""
+    def __init__(
+        self,
+        *,
+        bytes: builtins.int = ...,
+        sha256: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["bytes", b"bytes", "sha256", b"sha256"]) -> None: ...
+
+global___SnapshotEnd = SnapshotEnd
+
+@typing.final
+class DownloadSnapshotResponse(google.protobuf.message.Message):
+    """A start, the pieces of the tar file in order, and an end."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    START_FIELD_NUMBER: builtins.int
+    PIECE_FIELD_NUMBER: builtins.int
+    END_FIELD_NUMBER: builtins.int
+    piece: builtins.bytes
+    """The next bytes of the file, at most 1 MiB."""
+    @property
+    def start(self) -> global___SnapshotStart:
+        """First and once."""
+
+    @property
+    def end(self) -> global___SnapshotEnd:
+        """Last and once."""
+
+    def __init__(
+        self,
+        *,
+        start: global___SnapshotStart | None = ...,
+        piece: builtins.bytes = ...,
+        end: global___SnapshotEnd | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["end", b"end", "message", b"message", "piece", b"piece", "start", b"start"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["end", b"end", "message", b"message", "piece", b"piece", "start", b"start"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["message", b"message"]) -> typing.Literal["start", "piece", "end"] | None: ...
+
+global___DownloadSnapshotResponse = DownloadSnapshotResponse

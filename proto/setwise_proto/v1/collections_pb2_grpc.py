@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class CollectionServiceStub(object):
-    """Describes the collections of a server.
+    """Describes, makes and keeps the collections of a server.
     """
 
     def __init__(self, channel):
@@ -45,10 +45,50 @@ class CollectionServiceStub(object):
                 request_serializer=setwise__proto_dot_v1_dot_collections__pb2.GetCollectionRequest.SerializeToString,
                 response_deserializer=setwise__proto_dot_v1_dot_collections__pb2.GetCollectionResponse.FromString,
                 _registered_method=True)
+        self.CreateCollection = channel.unary_unary(
+                '/setwise.v1.CollectionService/CreateCollection',
+                request_serializer=setwise__proto_dot_v1_dot_collections__pb2.CreateCollectionRequest.SerializeToString,
+                response_deserializer=setwise__proto_dot_v1_dot_collections__pb2.CreateCollectionResponse.FromString,
+                _registered_method=True)
+        self.FitEncoder = channel.stream_unary(
+                '/setwise.v1.CollectionService/FitEncoder',
+                request_serializer=setwise__proto_dot_v1_dot_collections__pb2.FitEncoderRequest.SerializeToString,
+                response_deserializer=setwise__proto_dot_v1_dot_collections__pb2.FitEncoderResponse.FromString,
+                _registered_method=True)
+        self.DropCollection = channel.unary_unary(
+                '/setwise.v1.CollectionService/DropCollection',
+                request_serializer=setwise__proto_dot_v1_dot_collections__pb2.DropCollectionRequest.SerializeToString,
+                response_deserializer=setwise__proto_dot_v1_dot_collections__pb2.DropCollectionResponse.FromString,
+                _registered_method=True)
+        self.SetAlias = channel.unary_unary(
+                '/setwise.v1.CollectionService/SetAlias',
+                request_serializer=setwise__proto_dot_v1_dot_collections__pb2.SetAliasRequest.SerializeToString,
+                response_deserializer=setwise__proto_dot_v1_dot_collections__pb2.SetAliasResponse.FromString,
+                _registered_method=True)
+        self.DeleteAlias = channel.unary_unary(
+                '/setwise.v1.CollectionService/DeleteAlias',
+                request_serializer=setwise__proto_dot_v1_dot_collections__pb2.DeleteAliasRequest.SerializeToString,
+                response_deserializer=setwise__proto_dot_v1_dot_collections__pb2.DeleteAliasResponse.FromString,
+                _registered_method=True)
+        self.ListAliases = channel.unary_unary(
+                '/setwise.v1.CollectionService/ListAliases',
+                request_serializer=setwise__proto_dot_v1_dot_collections__pb2.ListAliasesRequest.SerializeToString,
+                response_deserializer=setwise__proto_dot_v1_dot_collections__pb2.ListAliasesResponse.FromString,
+                _registered_method=True)
+        self.CompactCollection = channel.unary_unary(
+                '/setwise.v1.CollectionService/CompactCollection',
+                request_serializer=setwise__proto_dot_v1_dot_collections__pb2.CompactCollectionRequest.SerializeToString,
+                response_deserializer=setwise__proto_dot_v1_dot_collections__pb2.CompactCollectionResponse.FromString,
+                _registered_method=True)
+        self.DownloadSnapshot = channel.unary_stream(
+                '/setwise.v1.CollectionService/DownloadSnapshot',
+                request_serializer=setwise__proto_dot_v1_dot_collections__pb2.DownloadSnapshotRequest.SerializeToString,
+                response_deserializer=setwise__proto_dot_v1_dot_collections__pb2.DownloadSnapshotResponse.FromString,
+                _registered_method=True)
 
 
 class CollectionServiceServicer(object):
-    """Describes the collections of a server.
+    """Describes, makes and keeps the collections of a server.
     """
 
     def ListCollections(self, request, context):
@@ -60,6 +100,62 @@ class CollectionServiceServicer(object):
 
     def GetCollection(self, request, context):
         """One collection.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateCollection(self, request, context):
+        """Makes an empty collection. Only servers that were started over a root folder can.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FitEncoder(self, request_iterator, context):
+        """Fits the encoder of a collection that was made to wait for it, to sample images; images can be stored from then on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DropCollection(self, request, context):
+        """Deletes a collection and everything in it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetAlias(self, request, context):
+        """Makes a name stand for a collection, in the place of the one that it stood for: in one step, for all callers.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteAlias(self, request, context):
+        """Forgets an alias; the collection stays.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAliases(self, request, context):
+        """All aliases, by name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CompactCollection(self, request, context):
+        """Merges small segments, drops deleted images from disk and renews the index, while the collection serves.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DownloadSnapshot(self, request, context):
+        """One version of the collection as a tar file, in pieces, while it serves and is written to.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -78,6 +174,46 @@ def add_CollectionServiceServicer_to_server(servicer, server):
                     request_deserializer=setwise__proto_dot_v1_dot_collections__pb2.GetCollectionRequest.FromString,
                     response_serializer=setwise__proto_dot_v1_dot_collections__pb2.GetCollectionResponse.SerializeToString,
             ),
+            'CreateCollection': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateCollection,
+                    request_deserializer=setwise__proto_dot_v1_dot_collections__pb2.CreateCollectionRequest.FromString,
+                    response_serializer=setwise__proto_dot_v1_dot_collections__pb2.CreateCollectionResponse.SerializeToString,
+            ),
+            'FitEncoder': grpc.stream_unary_rpc_method_handler(
+                    servicer.FitEncoder,
+                    request_deserializer=setwise__proto_dot_v1_dot_collections__pb2.FitEncoderRequest.FromString,
+                    response_serializer=setwise__proto_dot_v1_dot_collections__pb2.FitEncoderResponse.SerializeToString,
+            ),
+            'DropCollection': grpc.unary_unary_rpc_method_handler(
+                    servicer.DropCollection,
+                    request_deserializer=setwise__proto_dot_v1_dot_collections__pb2.DropCollectionRequest.FromString,
+                    response_serializer=setwise__proto_dot_v1_dot_collections__pb2.DropCollectionResponse.SerializeToString,
+            ),
+            'SetAlias': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetAlias,
+                    request_deserializer=setwise__proto_dot_v1_dot_collections__pb2.SetAliasRequest.FromString,
+                    response_serializer=setwise__proto_dot_v1_dot_collections__pb2.SetAliasResponse.SerializeToString,
+            ),
+            'DeleteAlias': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteAlias,
+                    request_deserializer=setwise__proto_dot_v1_dot_collections__pb2.DeleteAliasRequest.FromString,
+                    response_serializer=setwise__proto_dot_v1_dot_collections__pb2.DeleteAliasResponse.SerializeToString,
+            ),
+            'ListAliases': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAliases,
+                    request_deserializer=setwise__proto_dot_v1_dot_collections__pb2.ListAliasesRequest.FromString,
+                    response_serializer=setwise__proto_dot_v1_dot_collections__pb2.ListAliasesResponse.SerializeToString,
+            ),
+            'CompactCollection': grpc.unary_unary_rpc_method_handler(
+                    servicer.CompactCollection,
+                    request_deserializer=setwise__proto_dot_v1_dot_collections__pb2.CompactCollectionRequest.FromString,
+                    response_serializer=setwise__proto_dot_v1_dot_collections__pb2.CompactCollectionResponse.SerializeToString,
+            ),
+            'DownloadSnapshot': grpc.unary_stream_rpc_method_handler(
+                    servicer.DownloadSnapshot,
+                    request_deserializer=setwise__proto_dot_v1_dot_collections__pb2.DownloadSnapshotRequest.FromString,
+                    response_serializer=setwise__proto_dot_v1_dot_collections__pb2.DownloadSnapshotResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'setwise.v1.CollectionService', rpc_method_handlers)
@@ -87,7 +223,7 @@ def add_CollectionServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class CollectionService(object):
-    """Describes the collections of a server.
+    """Describes, makes and keeps the collections of a server.
     """
 
     @staticmethod
@@ -134,6 +270,222 @@ class CollectionService(object):
             '/setwise.v1.CollectionService/GetCollection',
             setwise__proto_dot_v1_dot_collections__pb2.GetCollectionRequest.SerializeToString,
             setwise__proto_dot_v1_dot_collections__pb2.GetCollectionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateCollection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/setwise.v1.CollectionService/CreateCollection',
+            setwise__proto_dot_v1_dot_collections__pb2.CreateCollectionRequest.SerializeToString,
+            setwise__proto_dot_v1_dot_collections__pb2.CreateCollectionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FitEncoder(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/setwise.v1.CollectionService/FitEncoder',
+            setwise__proto_dot_v1_dot_collections__pb2.FitEncoderRequest.SerializeToString,
+            setwise__proto_dot_v1_dot_collections__pb2.FitEncoderResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DropCollection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/setwise.v1.CollectionService/DropCollection',
+            setwise__proto_dot_v1_dot_collections__pb2.DropCollectionRequest.SerializeToString,
+            setwise__proto_dot_v1_dot_collections__pb2.DropCollectionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetAlias(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/setwise.v1.CollectionService/SetAlias',
+            setwise__proto_dot_v1_dot_collections__pb2.SetAliasRequest.SerializeToString,
+            setwise__proto_dot_v1_dot_collections__pb2.SetAliasResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteAlias(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/setwise.v1.CollectionService/DeleteAlias',
+            setwise__proto_dot_v1_dot_collections__pb2.DeleteAliasRequest.SerializeToString,
+            setwise__proto_dot_v1_dot_collections__pb2.DeleteAliasResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAliases(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/setwise.v1.CollectionService/ListAliases',
+            setwise__proto_dot_v1_dot_collections__pb2.ListAliasesRequest.SerializeToString,
+            setwise__proto_dot_v1_dot_collections__pb2.ListAliasesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CompactCollection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/setwise.v1.CollectionService/CompactCollection',
+            setwise__proto_dot_v1_dot_collections__pb2.CompactCollectionRequest.SerializeToString,
+            setwise__proto_dot_v1_dot_collections__pb2.CompactCollectionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DownloadSnapshot(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/setwise.v1.CollectionService/DownloadSnapshot',
+            setwise__proto_dot_v1_dot_collections__pb2.DownloadSnapshotRequest.SerializeToString,
+            setwise__proto_dot_v1_dot_collections__pb2.DownloadSnapshotResponse.FromString,
             options,
             channel_credentials,
             insecure,

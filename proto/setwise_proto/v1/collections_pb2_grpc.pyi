@@ -18,7 +18,7 @@ class _ServicerContext(grpc.ServicerContext, grpc.aio.ServicerContext):  # type:
     ...
 
 class CollectionServiceStub:
-    """Describes the collections of a server."""
+    """Describes, makes and keeps the collections of a server."""
 
     def __init__(self, channel: typing.Union[grpc.Channel, grpc.aio.Channel]) -> None: ...
     ListCollections: grpc.UnaryUnaryMultiCallable[
@@ -33,8 +33,56 @@ class CollectionServiceStub:
     ]
     """One collection."""
 
+    CreateCollection: grpc.UnaryUnaryMultiCallable[
+        setwise_proto.v1.collections_pb2.CreateCollectionRequest,
+        setwise_proto.v1.collections_pb2.CreateCollectionResponse,
+    ]
+    """Makes an empty collection. Only servers that were started over a root folder can."""
+
+    FitEncoder: grpc.StreamUnaryMultiCallable[
+        setwise_proto.v1.collections_pb2.FitEncoderRequest,
+        setwise_proto.v1.collections_pb2.FitEncoderResponse,
+    ]
+    """Fits the encoder of a collection that was made to wait for it, to sample images; images can be stored from then on."""
+
+    DropCollection: grpc.UnaryUnaryMultiCallable[
+        setwise_proto.v1.collections_pb2.DropCollectionRequest,
+        setwise_proto.v1.collections_pb2.DropCollectionResponse,
+    ]
+    """Deletes a collection and everything in it."""
+
+    SetAlias: grpc.UnaryUnaryMultiCallable[
+        setwise_proto.v1.collections_pb2.SetAliasRequest,
+        setwise_proto.v1.collections_pb2.SetAliasResponse,
+    ]
+    """Makes a name stand for a collection, in the place of the one that it stood for: in one step, for all callers."""
+
+    DeleteAlias: grpc.UnaryUnaryMultiCallable[
+        setwise_proto.v1.collections_pb2.DeleteAliasRequest,
+        setwise_proto.v1.collections_pb2.DeleteAliasResponse,
+    ]
+    """Forgets an alias; the collection stays."""
+
+    ListAliases: grpc.UnaryUnaryMultiCallable[
+        setwise_proto.v1.collections_pb2.ListAliasesRequest,
+        setwise_proto.v1.collections_pb2.ListAliasesResponse,
+    ]
+    """All aliases, by name."""
+
+    CompactCollection: grpc.UnaryUnaryMultiCallable[
+        setwise_proto.v1.collections_pb2.CompactCollectionRequest,
+        setwise_proto.v1.collections_pb2.CompactCollectionResponse,
+    ]
+    """Merges small segments, drops deleted images from disk and renews the index, while the collection serves."""
+
+    DownloadSnapshot: grpc.UnaryStreamMultiCallable[
+        setwise_proto.v1.collections_pb2.DownloadSnapshotRequest,
+        setwise_proto.v1.collections_pb2.DownloadSnapshotResponse,
+    ]
+    """One version of the collection as a tar file, in pieces, while it serves and is written to."""
+
 class CollectionServiceAsyncStub:
-    """Describes the collections of a server."""
+    """Describes, makes and keeps the collections of a server."""
 
     ListCollections: grpc.aio.UnaryUnaryMultiCallable[
         setwise_proto.v1.collections_pb2.ListCollectionsRequest,
@@ -48,8 +96,56 @@ class CollectionServiceAsyncStub:
     ]
     """One collection."""
 
+    CreateCollection: grpc.aio.UnaryUnaryMultiCallable[
+        setwise_proto.v1.collections_pb2.CreateCollectionRequest,
+        setwise_proto.v1.collections_pb2.CreateCollectionResponse,
+    ]
+    """Makes an empty collection. Only servers that were started over a root folder can."""
+
+    FitEncoder: grpc.aio.StreamUnaryMultiCallable[
+        setwise_proto.v1.collections_pb2.FitEncoderRequest,
+        setwise_proto.v1.collections_pb2.FitEncoderResponse,
+    ]
+    """Fits the encoder of a collection that was made to wait for it, to sample images; images can be stored from then on."""
+
+    DropCollection: grpc.aio.UnaryUnaryMultiCallable[
+        setwise_proto.v1.collections_pb2.DropCollectionRequest,
+        setwise_proto.v1.collections_pb2.DropCollectionResponse,
+    ]
+    """Deletes a collection and everything in it."""
+
+    SetAlias: grpc.aio.UnaryUnaryMultiCallable[
+        setwise_proto.v1.collections_pb2.SetAliasRequest,
+        setwise_proto.v1.collections_pb2.SetAliasResponse,
+    ]
+    """Makes a name stand for a collection, in the place of the one that it stood for: in one step, for all callers."""
+
+    DeleteAlias: grpc.aio.UnaryUnaryMultiCallable[
+        setwise_proto.v1.collections_pb2.DeleteAliasRequest,
+        setwise_proto.v1.collections_pb2.DeleteAliasResponse,
+    ]
+    """Forgets an alias; the collection stays."""
+
+    ListAliases: grpc.aio.UnaryUnaryMultiCallable[
+        setwise_proto.v1.collections_pb2.ListAliasesRequest,
+        setwise_proto.v1.collections_pb2.ListAliasesResponse,
+    ]
+    """All aliases, by name."""
+
+    CompactCollection: grpc.aio.UnaryUnaryMultiCallable[
+        setwise_proto.v1.collections_pb2.CompactCollectionRequest,
+        setwise_proto.v1.collections_pb2.CompactCollectionResponse,
+    ]
+    """Merges small segments, drops deleted images from disk and renews the index, while the collection serves."""
+
+    DownloadSnapshot: grpc.aio.UnaryStreamMultiCallable[
+        setwise_proto.v1.collections_pb2.DownloadSnapshotRequest,
+        setwise_proto.v1.collections_pb2.DownloadSnapshotResponse,
+    ]
+    """One version of the collection as a tar file, in pieces, while it serves and is written to."""
+
 class CollectionServiceServicer(metaclass=abc.ABCMeta):
-    """Describes the collections of a server."""
+    """Describes, makes and keeps the collections of a server."""
 
     @abc.abstractmethod
     def ListCollections(
@@ -66,5 +162,69 @@ class CollectionServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[setwise_proto.v1.collections_pb2.GetCollectionResponse, collections.abc.Awaitable[setwise_proto.v1.collections_pb2.GetCollectionResponse]]:
         """One collection."""
+
+    @abc.abstractmethod
+    def CreateCollection(
+        self,
+        request: setwise_proto.v1.collections_pb2.CreateCollectionRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[setwise_proto.v1.collections_pb2.CreateCollectionResponse, collections.abc.Awaitable[setwise_proto.v1.collections_pb2.CreateCollectionResponse]]:
+        """Makes an empty collection. Only servers that were started over a root folder can."""
+
+    @abc.abstractmethod
+    def FitEncoder(
+        self,
+        request_iterator: _MaybeAsyncIterator[setwise_proto.v1.collections_pb2.FitEncoderRequest],
+        context: _ServicerContext,
+    ) -> typing.Union[setwise_proto.v1.collections_pb2.FitEncoderResponse, collections.abc.Awaitable[setwise_proto.v1.collections_pb2.FitEncoderResponse]]:
+        """Fits the encoder of a collection that was made to wait for it, to sample images; images can be stored from then on."""
+
+    @abc.abstractmethod
+    def DropCollection(
+        self,
+        request: setwise_proto.v1.collections_pb2.DropCollectionRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[setwise_proto.v1.collections_pb2.DropCollectionResponse, collections.abc.Awaitable[setwise_proto.v1.collections_pb2.DropCollectionResponse]]:
+        """Deletes a collection and everything in it."""
+
+    @abc.abstractmethod
+    def SetAlias(
+        self,
+        request: setwise_proto.v1.collections_pb2.SetAliasRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[setwise_proto.v1.collections_pb2.SetAliasResponse, collections.abc.Awaitable[setwise_proto.v1.collections_pb2.SetAliasResponse]]:
+        """Makes a name stand for a collection, in the place of the one that it stood for: in one step, for all callers."""
+
+    @abc.abstractmethod
+    def DeleteAlias(
+        self,
+        request: setwise_proto.v1.collections_pb2.DeleteAliasRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[setwise_proto.v1.collections_pb2.DeleteAliasResponse, collections.abc.Awaitable[setwise_proto.v1.collections_pb2.DeleteAliasResponse]]:
+        """Forgets an alias; the collection stays."""
+
+    @abc.abstractmethod
+    def ListAliases(
+        self,
+        request: setwise_proto.v1.collections_pb2.ListAliasesRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[setwise_proto.v1.collections_pb2.ListAliasesResponse, collections.abc.Awaitable[setwise_proto.v1.collections_pb2.ListAliasesResponse]]:
+        """All aliases, by name."""
+
+    @abc.abstractmethod
+    def CompactCollection(
+        self,
+        request: setwise_proto.v1.collections_pb2.CompactCollectionRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[setwise_proto.v1.collections_pb2.CompactCollectionResponse, collections.abc.Awaitable[setwise_proto.v1.collections_pb2.CompactCollectionResponse]]:
+        """Merges small segments, drops deleted images from disk and renews the index, while the collection serves."""
+
+    @abc.abstractmethod
+    def DownloadSnapshot(
+        self,
+        request: setwise_proto.v1.collections_pb2.DownloadSnapshotRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[collections.abc.Iterator[setwise_proto.v1.collections_pb2.DownloadSnapshotResponse], collections.abc.AsyncIterator[setwise_proto.v1.collections_pb2.DownloadSnapshotResponse]]:
+        """One version of the collection as a tar file, in pieces, while it serves and is written to."""
 
 def add_CollectionServiceServicer_to_server(servicer: CollectionServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

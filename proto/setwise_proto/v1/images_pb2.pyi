@@ -7,11 +7,87 @@ import builtins
 import collections.abc
 import google.protobuf.descriptor
 import google.protobuf.internal.containers
+import google.protobuf.internal.enum_type_wrapper
 import google.protobuf.message
+import setwise_proto.v1.filters_pb2
 import setwise_proto.v1.types_pb2
+import sys
 import typing
 
+if sys.version_info >= (3, 10):
+    import typing as typing_extensions
+else:
+    import typing_extensions
+
 DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
+
+class _UpsertMode:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _UpsertModeEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_UpsertMode.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    UPSERT_MODE_UNSPECIFIED: _UpsertMode.ValueType  # 0
+    """Not set: UPSERT_MODE_UPSERT."""
+    UPSERT_MODE_UPSERT: _UpsertMode.ValueType  # 1
+    """New images are stored, known ones replaced."""
+    UPSERT_MODE_INSERT: _UpsertMode.ValueType  # 2
+    """A known id is an error of that image: ALREADY_EXISTS."""
+    UPSERT_MODE_UPDATE: _UpsertMode.ValueType  # 3
+    """An unknown id is an error of that image: NOT_FOUND."""
+
+class UpsertMode(_UpsertMode, metaclass=_UpsertModeEnumTypeWrapper):
+    """Whether the image of an id may be new, may be there, or must be either."""
+
+UPSERT_MODE_UNSPECIFIED: UpsertMode.ValueType  # 0
+"""Not set: UPSERT_MODE_UPSERT."""
+UPSERT_MODE_UPSERT: UpsertMode.ValueType  # 1
+"""New images are stored, known ones replaced."""
+UPSERT_MODE_INSERT: UpsertMode.ValueType  # 2
+"""A known id is an error of that image: ALREADY_EXISTS."""
+UPSERT_MODE_UPDATE: UpsertMode.ValueType  # 3
+"""An unknown id is an error of that image: NOT_FOUND."""
+global___UpsertMode = UpsertMode
+
+class _Outcome:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _OutcomeEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_Outcome.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    OUTCOME_UNSPECIFIED: _Outcome.ValueType  # 0
+    """Not set."""
+    OUTCOME_INSERTED: _Outcome.ValueType  # 1
+    """Stored; the id was new."""
+    OUTCOME_REPLACED: _Outcome.ValueType  # 2
+    """Stored in the place of the image that had the id."""
+    OUTCOME_UNCHANGED: _Outcome.ValueType  # 3
+    """The same content and metadata were there already."""
+    OUTCOME_UPDATED: _Outcome.ValueType  # 4
+    """The same content was there; its metadata was replaced."""
+    OUTCOME_REMOVED: _Outcome.ValueType  # 5
+    """Deleted."""
+    OUTCOME_MISSING: _Outcome.ValueType  # 6
+    """There was nothing to delete."""
+
+class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper):
+    """What became of an image."""
+
+OUTCOME_UNSPECIFIED: Outcome.ValueType  # 0
+"""Not set."""
+OUTCOME_INSERTED: Outcome.ValueType  # 1
+"""Stored; the id was new."""
+OUTCOME_REPLACED: Outcome.ValueType  # 2
+"""Stored in the place of the image that had the id."""
+OUTCOME_UNCHANGED: Outcome.ValueType  # 3
+"""The same content and metadata were there already."""
+OUTCOME_UPDATED: Outcome.ValueType  # 4
+"""The same content was there; its metadata was replaced."""
+OUTCOME_REMOVED: Outcome.ValueType  # 5
+"""Deleted."""
+OUTCOME_MISSING: Outcome.ValueType  # 6
+"""There was nothing to delete."""
+global___Outcome = Outcome
 
 @typing.final
 class Image(google.protobuf.message.Message):
@@ -143,6 +219,7 @@ class ListImagesRequest(google.protobuf.message.Message):
     PAGE_SIZE_FIELD_NUMBER: builtins.int
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
     INCLUDE_THUMBNAIL_FIELD_NUMBER: builtins.int
+    WHERE_FIELD_NUMBER: builtins.int
     collection: builtins.str
     """Name of the collection; may be empty when the server holds exactly one."""
     page_size: builtins.int
@@ -151,6 +228,10 @@ class ListImagesRequest(google.protobuf.message.Message):
     """The previous page's next_page_token; empty for the first page. Opaque."""
     include_thumbnail: builtins.bool
     """Return thumbnails."""
+    @property
+    def where(self) -> setwise_proto.v1.filters_pb2.Filter:
+        """Only images that pass; absent for all. The same for all pages."""
+
     def __init__(
         self,
         *,
@@ -158,9 +239,10 @@ class ListImagesRequest(google.protobuf.message.Message):
         page_size: builtins.int | None = ...,
         page_token: builtins.str = ...,
         include_thumbnail: builtins.bool = ...,
+        where: setwise_proto.v1.filters_pb2.Filter | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_page_size", b"_page_size", "page_size", b"page_size"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_page_size", b"_page_size", "collection", b"collection", "include_thumbnail", b"include_thumbnail", "page_size", b"page_size", "page_token", b"page_token"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_page_size", b"_page_size", "page_size", b"page_size", "where", b"where"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_page_size", b"_page_size", "collection", b"collection", "include_thumbnail", b"include_thumbnail", "page_size", b"page_size", "page_token", b"page_token", "where", b"where"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_page_size", b"_page_size"]) -> typing.Literal["page_size"] | None: ...
 
 global___ListImagesRequest = ListImagesRequest
@@ -177,7 +259,7 @@ class ListImagesResponse(google.protobuf.message.Message):
     next_page_token: builtins.str
     """Ask with this for the next page; empty on the last."""
     total: builtins.int
-    """Images in the collection."""
+    """Images in the collection that pass the filter."""
     @property
     def images(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Image]:
         """The images of this page, metadata included."""
@@ -192,3 +274,541 @@ class ListImagesResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["images", b"images", "next_page_token", b"next_page_token", "total", b"total"]) -> None: ...
 
 global___ListImagesResponse = ListImagesResponse
+
+@typing.final
+class ImageInput(google.protobuf.message.Message):
+    """One image to store."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    @typing.final
+    class MetadataEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        @property
+        def value(self) -> setwise_proto.v1.types_pb2.Value: ...
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: setwise_proto.v1.types_pb2.Value | None = ...,
+        ) -> None: ...
+        def HasField(self, field_name: typing.Literal["value", b"value"]) -> builtins.bool: ...
+        def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
+
+    ID_FIELD_NUMBER: builtins.int
+    IMAGE_FIELD_NUMBER: builtins.int
+    FEATURES_FIELD_NUMBER: builtins.int
+    METADATA_FIELD_NUMBER: builtins.int
+    id: builtins.str
+    """Its id: 1 to 1000 characters."""
+    image: builtins.bytes
+    """An encoded image file (JPEG, PNG, WebP, BMP, TIFF or GIF)."""
+    @property
+    def features(self) -> setwise_proto.v1.types_pb2.FeatureSet:
+        """A ready-made feature set."""
+
+    @property
+    def metadata(self) -> google.protobuf.internal.containers.MessageMap[builtins.str, setwise_proto.v1.types_pb2.Value]:
+        """Its metadata, at most 1 MiB as JSON."""
+
+    def __init__(
+        self,
+        *,
+        id: builtins.str = ...,
+        image: builtins.bytes = ...,
+        features: setwise_proto.v1.types_pb2.FeatureSet | None = ...,
+        metadata: collections.abc.Mapping[builtins.str, setwise_proto.v1.types_pb2.Value] | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["content", b"content", "features", b"features", "image", b"image"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["content", b"content", "features", b"features", "id", b"id", "image", b"image", "metadata", b"metadata"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["content", b"content"]) -> typing.Literal["image", "features"] | None: ...
+
+global___ImageInput = ImageInput
+
+@typing.final
+class UpsertStart(google.protobuf.message.Message):
+    """The first message of a stream."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    COLLECTION_FIELD_NUMBER: builtins.int
+    MODE_FIELD_NUMBER: builtins.int
+    collection: builtins.str
+    """Name of the collection; may be empty when the server holds exactly one."""
+    mode: global___UpsertMode.ValueType
+    """For all images of the stream."""
+    def __init__(
+        self,
+        *,
+        collection: builtins.str = ...,
+        mode: global___UpsertMode.ValueType = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["collection", b"collection", "mode", b"mode"]) -> None: ...
+
+global___UpsertStart = UpsertStart
+
+@typing.final
+class UpsertData(google.protobuf.message.Message):
+    """Some images of a stream."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    IMAGES_FIELD_NUMBER: builtins.int
+    @property
+    def images(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___ImageInput]:
+        """Numbered over the whole stream from 0, in the order in which they are sent."""
+
+    def __init__(
+        self,
+        *,
+        images: collections.abc.Iterable[global___ImageInput] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["images", b"images"]) -> None: ...
+
+global___UpsertData = UpsertData
+
+@typing.final
+class UpsertRequest(google.protobuf.message.Message):
+    """A message of the client's: a start, then any number of data. Half-closing the stream ends it; every image received is
+    answered first.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    START_FIELD_NUMBER: builtins.int
+    DATA_FIELD_NUMBER: builtins.int
+    @property
+    def start(self) -> global___UpsertStart:
+        """First and once."""
+
+    @property
+    def data(self) -> global___UpsertData:
+        """Images."""
+
+    def __init__(
+        self,
+        *,
+        start: global___UpsertStart | None = ...,
+        data: global___UpsertData | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["data", b"data", "message", b"message", "start", b"start"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["data", b"data", "message", b"message", "start", b"start"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["message", b"message"]) -> typing.Literal["start", "data"] | None: ...
+
+global___UpsertRequest = UpsertRequest
+
+@typing.final
+class UpsertStarted(google.protobuf.message.Message):
+    """The stream is accepted."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    WINDOW_BYTES_FIELD_NUMBER: builtins.int
+    COLLECTION_VERSION_FIELD_NUMBER: builtins.int
+    window_bytes: builtins.int
+    """Most bytes of images that the server wants sent and not yet answered."""
+    collection_version: builtins.int
+    """Version of the collection."""
+    def __init__(
+        self,
+        *,
+        window_bytes: builtins.int = ...,
+        collection_version: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["collection_version", b"collection_version", "window_bytes", b"window_bytes"]) -> None: ...
+
+global___UpsertStarted = UpsertStarted
+
+@typing.final
+class UpsertAcks(google.protobuf.message.Message):
+    """Images that are done with: on disk for good, or not stored because of an error."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    COLLECTION_VERSION_FIELD_NUMBER: builtins.int
+    RESULTS_FIELD_NUMBER: builtins.int
+    collection_version: builtins.int
+    """The version of the collection in which the stored ones are."""
+    @property
+    def results(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___ImageResult]:
+        """One each, in the order in which they were done."""
+
+    def __init__(
+        self,
+        *,
+        collection_version: builtins.int = ...,
+        results: collections.abc.Iterable[global___ImageResult] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["collection_version", b"collection_version", "results", b"results"]) -> None: ...
+
+global___UpsertAcks = UpsertAcks
+
+@typing.final
+class ImageResult(google.protobuf.message.Message):
+    """What became of one image."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: builtins.int
+    ID_FIELD_NUMBER: builtins.int
+    DONE_FIELD_NUMBER: builtins.int
+    ERROR_FIELD_NUMBER: builtins.int
+    number: builtins.int
+    """Its number in the stream or in the request, from 0."""
+    id: builtins.str
+    """Its id."""
+    done: global___Outcome.ValueType
+    """It is on disk for good."""
+    @property
+    def error(self) -> setwise_proto.v1.types_pb2.ItemError:
+        """It was not stored."""
+
+    def __init__(
+        self,
+        *,
+        number: builtins.int = ...,
+        id: builtins.str = ...,
+        done: global___Outcome.ValueType = ...,
+        error: setwise_proto.v1.types_pb2.ItemError | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["done", b"done", "error", b"error", "outcome", b"outcome"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["done", b"done", "error", b"error", "id", b"id", "number", b"number", "outcome", b"outcome"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["outcome", b"outcome"]) -> typing.Literal["done", "error"] | None: ...
+
+global___ImageResult = ImageResult
+
+@typing.final
+class UpsertBackoff(google.protobuf.message.Message):
+    """The server has more waiting than it can store at once: advice, not an error."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SECONDS_FIELD_NUMBER: builtins.int
+    WINDOW_BYTES_FIELD_NUMBER: builtins.int
+    seconds: builtins.float
+    """Seconds after which to go on sending."""
+    window_bytes: builtins.int
+    """Most bytes of unanswered images from then on."""
+    def __init__(
+        self,
+        *,
+        seconds: builtins.float = ...,
+        window_bytes: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["seconds", b"seconds", "window_bytes", b"window_bytes"]) -> None: ...
+
+global___UpsertBackoff = UpsertBackoff
+
+@typing.final
+class UpsertShuttingDown(google.protobuf.message.Message):
+    """The server is about to stop. It reads no more, answers what it has received, and ends the stream; send the rest again later."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+
+global___UpsertShuttingDown = UpsertShuttingDown
+
+@typing.final
+class UpsertResponse(google.protobuf.message.Message):
+    """A message of the server's."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    STARTED_FIELD_NUMBER: builtins.int
+    ACKS_FIELD_NUMBER: builtins.int
+    BACKOFF_FIELD_NUMBER: builtins.int
+    SHUTTING_DOWN_FIELD_NUMBER: builtins.int
+    @property
+    def started(self) -> global___UpsertStarted:
+        """First and once."""
+
+    @property
+    def acks(self) -> global___UpsertAcks:
+        """Images that are done with."""
+
+    @property
+    def backoff(self) -> global___UpsertBackoff:
+        """Advice to send more slowly."""
+
+    @property
+    def shutting_down(self) -> global___UpsertShuttingDown:
+        """The server is about to stop."""
+
+    def __init__(
+        self,
+        *,
+        started: global___UpsertStarted | None = ...,
+        acks: global___UpsertAcks | None = ...,
+        backoff: global___UpsertBackoff | None = ...,
+        shutting_down: global___UpsertShuttingDown | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["acks", b"acks", "backoff", b"backoff", "message", b"message", "shutting_down", b"shutting_down", "started", b"started"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["acks", b"acks", "backoff", b"backoff", "message", b"message", "shutting_down", b"shutting_down", "started", b"started"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["message", b"message"]) -> typing.Literal["started", "acks", "backoff", "shutting_down"] | None: ...
+
+global___UpsertResponse = UpsertResponse
+
+@typing.final
+class UpsertImagesRequest(google.protobuf.message.Message):
+    """A few images to store, within one message."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    COLLECTION_FIELD_NUMBER: builtins.int
+    MODE_FIELD_NUMBER: builtins.int
+    IMAGES_FIELD_NUMBER: builtins.int
+    collection: builtins.str
+    """Name of the collection; may be empty when the server holds exactly one."""
+    mode: global___UpsertMode.ValueType
+    """For all of them."""
+    @property
+    def images(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___ImageInput]:
+        """The images."""
+
+    def __init__(
+        self,
+        *,
+        collection: builtins.str = ...,
+        mode: global___UpsertMode.ValueType = ...,
+        images: collections.abc.Iterable[global___ImageInput] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["collection", b"collection", "images", b"images", "mode", b"mode"]) -> None: ...
+
+global___UpsertImagesRequest = UpsertImagesRequest
+
+@typing.final
+class UpsertImagesResponse(google.protobuf.message.Message):
+    """What became of them, on disk for good."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    COLLECTION_VERSION_FIELD_NUMBER: builtins.int
+    RESULTS_FIELD_NUMBER: builtins.int
+    collection_version: builtins.int
+    """The version of the collection in which the stored ones are."""
+    @property
+    def results(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___ImageResult]:
+        """One each, in the order of the request."""
+
+    def __init__(
+        self,
+        *,
+        collection_version: builtins.int = ...,
+        results: collections.abc.Iterable[global___ImageResult] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["collection_version", b"collection_version", "results", b"results"]) -> None: ...
+
+global___UpsertImagesResponse = UpsertImagesResponse
+
+@typing.final
+class DeleteImagesRequest(google.protobuf.message.Message):
+    """Which images to delete: by id or by filter, exactly one of the two."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    COLLECTION_FIELD_NUMBER: builtins.int
+    IDS_FIELD_NUMBER: builtins.int
+    WHERE_FIELD_NUMBER: builtins.int
+    collection: builtins.str
+    """Name of the collection; may be empty when the server holds exactly one."""
+    @property
+    def ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Ids; those that are not there are left out."""
+
+    @property
+    def where(self) -> setwise_proto.v1.filters_pb2.Filter:
+        """All images that pass."""
+
+    def __init__(
+        self,
+        *,
+        collection: builtins.str = ...,
+        ids: collections.abc.Iterable[builtins.str] | None = ...,
+        where: setwise_proto.v1.filters_pb2.Filter | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["where", b"where"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["collection", b"collection", "ids", b"ids", "where", b"where"]) -> None: ...
+
+global___DeleteImagesRequest = DeleteImagesRequest
+
+@typing.final
+class DeleteImagesResponse(google.protobuf.message.Message):
+    """What was deleted, for good."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DELETED_FIELD_NUMBER: builtins.int
+    MISSING_IDS_FIELD_NUMBER: builtins.int
+    COLLECTION_VERSION_FIELD_NUMBER: builtins.int
+    deleted: builtins.int
+    """Images that were deleted."""
+    collection_version: builtins.int
+    """The version of the collection without them."""
+    @property
+    def missing_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Ids that were not there, in the order of the request."""
+
+    def __init__(
+        self,
+        *,
+        deleted: builtins.int = ...,
+        missing_ids: collections.abc.Iterable[builtins.str] | None = ...,
+        collection_version: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["collection_version", b"collection_version", "deleted", b"deleted", "missing_ids", b"missing_ids"]) -> None: ...
+
+global___DeleteImagesResponse = DeleteImagesResponse
+
+@typing.final
+class MetadataChange(google.protobuf.message.Message):
+    """A change of one image's metadata."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    @typing.final
+    class SetEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        @property
+        def value(self) -> setwise_proto.v1.types_pb2.Value: ...
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: setwise_proto.v1.types_pb2.Value | None = ...,
+        ) -> None: ...
+        def HasField(self, field_name: typing.Literal["value", b"value"]) -> builtins.bool: ...
+        def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
+
+    ID_FIELD_NUMBER: builtins.int
+    SET_FIELD_NUMBER: builtins.int
+    REMOVE_FIELD_NUMBER: builtins.int
+    REPLACE_FIELD_NUMBER: builtins.int
+    id: builtins.str
+    """The image's id."""
+    replace: builtins.bool
+    """True: the image has exactly the fields of `set` afterwards. False: other fields stay."""
+    @property
+    def set(self) -> google.protobuf.internal.containers.MessageMap[builtins.str, setwise_proto.v1.types_pb2.Value]:
+        """Fields to set."""
+
+    @property
+    def remove(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Fields to remove; must be empty when `replace` is true."""
+
+    def __init__(
+        self,
+        *,
+        id: builtins.str = ...,
+        set: collections.abc.Mapping[builtins.str, setwise_proto.v1.types_pb2.Value] | None = ...,
+        remove: collections.abc.Iterable[builtins.str] | None = ...,
+        replace: builtins.bool = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["id", b"id", "remove", b"remove", "replace", b"replace", "set", b"set"]) -> None: ...
+
+global___MetadataChange = MetadataChange
+
+@typing.final
+class UpdateMetadataRequest(google.protobuf.message.Message):
+    """Changes of metadata, in order."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    COLLECTION_FIELD_NUMBER: builtins.int
+    CHANGES_FIELD_NUMBER: builtins.int
+    collection: builtins.str
+    """Name of the collection; may be empty when the server holds exactly one."""
+    @property
+    def changes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___MetadataChange]:
+        """The changes."""
+
+    def __init__(
+        self,
+        *,
+        collection: builtins.str = ...,
+        changes: collections.abc.Iterable[global___MetadataChange] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["changes", b"changes", "collection", b"collection"]) -> None: ...
+
+global___UpdateMetadataRequest = UpdateMetadataRequest
+
+@typing.final
+class UpdateMetadataResponse(google.protobuf.message.Message):
+    """What became of them, on disk for good."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    COLLECTION_VERSION_FIELD_NUMBER: builtins.int
+    RESULTS_FIELD_NUMBER: builtins.int
+    collection_version: builtins.int
+    """The version of the collection in which they are."""
+    @property
+    def results(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___ImageResult]:
+        """One each, in the order of the request."""
+
+    def __init__(
+        self,
+        *,
+        collection_version: builtins.int = ...,
+        results: collections.abc.Iterable[global___ImageResult] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["collection_version", b"collection_version", "results", b"results"]) -> None: ...
+
+global___UpdateMetadataResponse = UpdateMetadataResponse
+
+@typing.final
+class CountImagesRequest(google.protobuf.message.Message):
+    """How many images pass."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    COLLECTION_FIELD_NUMBER: builtins.int
+    WHERE_FIELD_NUMBER: builtins.int
+    collection: builtins.str
+    """Name of the collection; may be empty when the server holds exactly one."""
+    @property
+    def where(self) -> setwise_proto.v1.filters_pb2.Filter:
+        """Absent for all."""
+
+    def __init__(
+        self,
+        *,
+        collection: builtins.str = ...,
+        where: setwise_proto.v1.filters_pb2.Filter | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["where", b"where"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["collection", b"collection", "where", b"where"]) -> None: ...
+
+global___CountImagesRequest = CountImagesRequest
+
+@typing.final
+class CountImagesResponse(google.protobuf.message.Message):
+    """A number of images."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    COUNT_FIELD_NUMBER: builtins.int
+    COLLECTION_VERSION_FIELD_NUMBER: builtins.int
+    count: builtins.int
+    """Images that pass."""
+    collection_version: builtins.int
+    """The version of the collection that was read."""
+    def __init__(
+        self,
+        *,
+        count: builtins.int = ...,
+        collection_version: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["collection_version", b"collection_version", "count", b"count"]) -> None: ...
+
+global___CountImagesResponse = CountImagesResponse

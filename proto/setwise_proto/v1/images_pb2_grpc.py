@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class ImageServiceStub(object):
-    """Reads stored images.
+    """Reads and changes stored images.
     """
 
     def __init__(self, channel):
@@ -35,6 +35,31 @@ class ImageServiceStub(object):
         Args:
             channel: A grpc.Channel.
         """
+        self.Upsert = channel.stream_stream(
+                '/setwise.v1.ImageService/Upsert',
+                request_serializer=setwise__proto_dot_v1_dot_images__pb2.UpsertRequest.SerializeToString,
+                response_deserializer=setwise__proto_dot_v1_dot_images__pb2.UpsertResponse.FromString,
+                _registered_method=True)
+        self.UpsertImages = channel.unary_unary(
+                '/setwise.v1.ImageService/UpsertImages',
+                request_serializer=setwise__proto_dot_v1_dot_images__pb2.UpsertImagesRequest.SerializeToString,
+                response_deserializer=setwise__proto_dot_v1_dot_images__pb2.UpsertImagesResponse.FromString,
+                _registered_method=True)
+        self.DeleteImages = channel.unary_unary(
+                '/setwise.v1.ImageService/DeleteImages',
+                request_serializer=setwise__proto_dot_v1_dot_images__pb2.DeleteImagesRequest.SerializeToString,
+                response_deserializer=setwise__proto_dot_v1_dot_images__pb2.DeleteImagesResponse.FromString,
+                _registered_method=True)
+        self.UpdateMetadata = channel.unary_unary(
+                '/setwise.v1.ImageService/UpdateMetadata',
+                request_serializer=setwise__proto_dot_v1_dot_images__pb2.UpdateMetadataRequest.SerializeToString,
+                response_deserializer=setwise__proto_dot_v1_dot_images__pb2.UpdateMetadataResponse.FromString,
+                _registered_method=True)
+        self.CountImages = channel.unary_unary(
+                '/setwise.v1.ImageService/CountImages',
+                request_serializer=setwise__proto_dot_v1_dot_images__pb2.CountImagesRequest.SerializeToString,
+                response_deserializer=setwise__proto_dot_v1_dot_images__pb2.CountImagesResponse.FromString,
+                _registered_method=True)
         self.GetImage = channel.unary_unary(
                 '/setwise.v1.ImageService/GetImage',
                 request_serializer=setwise__proto_dot_v1_dot_images__pb2.GetImageRequest.SerializeToString,
@@ -48,8 +73,43 @@ class ImageServiceStub(object):
 
 
 class ImageServiceServicer(object):
-    """Reads stored images.
+    """Reads and changes stored images.
     """
+
+    def Upsert(self, request_iterator, context):
+        """Stores images as they come, and acknowledges each once it is on disk for good. One bad image does not end the stream.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpsertImages(self, request, context):
+        """Stores a few images in one call; answers once all of them are on disk for good.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteImages(self, request, context):
+        """Deletes images by id or by filter.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateMetadata(self, request, context):
+        """Changes metadata; features stay as they are.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CountImages(self, request, context):
+        """How many images pass a filter.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
     def GetImage(self, request, context):
         """One image by its id.
@@ -68,6 +128,31 @@ class ImageServiceServicer(object):
 
 def add_ImageServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'Upsert': grpc.stream_stream_rpc_method_handler(
+                    servicer.Upsert,
+                    request_deserializer=setwise__proto_dot_v1_dot_images__pb2.UpsertRequest.FromString,
+                    response_serializer=setwise__proto_dot_v1_dot_images__pb2.UpsertResponse.SerializeToString,
+            ),
+            'UpsertImages': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpsertImages,
+                    request_deserializer=setwise__proto_dot_v1_dot_images__pb2.UpsertImagesRequest.FromString,
+                    response_serializer=setwise__proto_dot_v1_dot_images__pb2.UpsertImagesResponse.SerializeToString,
+            ),
+            'DeleteImages': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteImages,
+                    request_deserializer=setwise__proto_dot_v1_dot_images__pb2.DeleteImagesRequest.FromString,
+                    response_serializer=setwise__proto_dot_v1_dot_images__pb2.DeleteImagesResponse.SerializeToString,
+            ),
+            'UpdateMetadata': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateMetadata,
+                    request_deserializer=setwise__proto_dot_v1_dot_images__pb2.UpdateMetadataRequest.FromString,
+                    response_serializer=setwise__proto_dot_v1_dot_images__pb2.UpdateMetadataResponse.SerializeToString,
+            ),
+            'CountImages': grpc.unary_unary_rpc_method_handler(
+                    servicer.CountImages,
+                    request_deserializer=setwise__proto_dot_v1_dot_images__pb2.CountImagesRequest.FromString,
+                    response_serializer=setwise__proto_dot_v1_dot_images__pb2.CountImagesResponse.SerializeToString,
+            ),
             'GetImage': grpc.unary_unary_rpc_method_handler(
                     servicer.GetImage,
                     request_deserializer=setwise__proto_dot_v1_dot_images__pb2.GetImageRequest.FromString,
@@ -87,8 +172,143 @@ def add_ImageServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ImageService(object):
-    """Reads stored images.
+    """Reads and changes stored images.
     """
+
+    @staticmethod
+    def Upsert(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/setwise.v1.ImageService/Upsert',
+            setwise__proto_dot_v1_dot_images__pb2.UpsertRequest.SerializeToString,
+            setwise__proto_dot_v1_dot_images__pb2.UpsertResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpsertImages(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/setwise.v1.ImageService/UpsertImages',
+            setwise__proto_dot_v1_dot_images__pb2.UpsertImagesRequest.SerializeToString,
+            setwise__proto_dot_v1_dot_images__pb2.UpsertImagesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteImages(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/setwise.v1.ImageService/DeleteImages',
+            setwise__proto_dot_v1_dot_images__pb2.DeleteImagesRequest.SerializeToString,
+            setwise__proto_dot_v1_dot_images__pb2.DeleteImagesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateMetadata(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/setwise.v1.ImageService/UpdateMetadata',
+            setwise__proto_dot_v1_dot_images__pb2.UpdateMetadataRequest.SerializeToString,
+            setwise__proto_dot_v1_dot_images__pb2.UpdateMetadataResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CountImages(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/setwise.v1.ImageService/CountImages',
+            setwise__proto_dot_v1_dot_images__pb2.CountImagesRequest.SerializeToString,
+            setwise__proto_dot_v1_dot_images__pb2.CountImagesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def GetImage(request,

@@ -18,9 +18,39 @@ class _ServicerContext(grpc.ServicerContext, grpc.aio.ServicerContext):  # type:
     ...
 
 class ImageServiceStub:
-    """Reads stored images."""
+    """Reads and changes stored images."""
 
     def __init__(self, channel: typing.Union[grpc.Channel, grpc.aio.Channel]) -> None: ...
+    Upsert: grpc.StreamStreamMultiCallable[
+        setwise_proto.v1.images_pb2.UpsertRequest,
+        setwise_proto.v1.images_pb2.UpsertResponse,
+    ]
+    """Stores images as they come, and acknowledges each once it is on disk for good. One bad image does not end the stream."""
+
+    UpsertImages: grpc.UnaryUnaryMultiCallable[
+        setwise_proto.v1.images_pb2.UpsertImagesRequest,
+        setwise_proto.v1.images_pb2.UpsertImagesResponse,
+    ]
+    """Stores a few images in one call; answers once all of them are on disk for good."""
+
+    DeleteImages: grpc.UnaryUnaryMultiCallable[
+        setwise_proto.v1.images_pb2.DeleteImagesRequest,
+        setwise_proto.v1.images_pb2.DeleteImagesResponse,
+    ]
+    """Deletes images by id or by filter."""
+
+    UpdateMetadata: grpc.UnaryUnaryMultiCallable[
+        setwise_proto.v1.images_pb2.UpdateMetadataRequest,
+        setwise_proto.v1.images_pb2.UpdateMetadataResponse,
+    ]
+    """Changes metadata; features stay as they are."""
+
+    CountImages: grpc.UnaryUnaryMultiCallable[
+        setwise_proto.v1.images_pb2.CountImagesRequest,
+        setwise_proto.v1.images_pb2.CountImagesResponse,
+    ]
+    """How many images pass a filter."""
+
     GetImage: grpc.UnaryUnaryMultiCallable[
         setwise_proto.v1.images_pb2.GetImageRequest,
         setwise_proto.v1.images_pb2.GetImageResponse,
@@ -34,7 +64,37 @@ class ImageServiceStub:
     """All images, page by page, in the order of the UTF-8 bytes of their ids."""
 
 class ImageServiceAsyncStub:
-    """Reads stored images."""
+    """Reads and changes stored images."""
+
+    Upsert: grpc.aio.StreamStreamMultiCallable[
+        setwise_proto.v1.images_pb2.UpsertRequest,
+        setwise_proto.v1.images_pb2.UpsertResponse,
+    ]
+    """Stores images as they come, and acknowledges each once it is on disk for good. One bad image does not end the stream."""
+
+    UpsertImages: grpc.aio.UnaryUnaryMultiCallable[
+        setwise_proto.v1.images_pb2.UpsertImagesRequest,
+        setwise_proto.v1.images_pb2.UpsertImagesResponse,
+    ]
+    """Stores a few images in one call; answers once all of them are on disk for good."""
+
+    DeleteImages: grpc.aio.UnaryUnaryMultiCallable[
+        setwise_proto.v1.images_pb2.DeleteImagesRequest,
+        setwise_proto.v1.images_pb2.DeleteImagesResponse,
+    ]
+    """Deletes images by id or by filter."""
+
+    UpdateMetadata: grpc.aio.UnaryUnaryMultiCallable[
+        setwise_proto.v1.images_pb2.UpdateMetadataRequest,
+        setwise_proto.v1.images_pb2.UpdateMetadataResponse,
+    ]
+    """Changes metadata; features stay as they are."""
+
+    CountImages: grpc.aio.UnaryUnaryMultiCallable[
+        setwise_proto.v1.images_pb2.CountImagesRequest,
+        setwise_proto.v1.images_pb2.CountImagesResponse,
+    ]
+    """How many images pass a filter."""
 
     GetImage: grpc.aio.UnaryUnaryMultiCallable[
         setwise_proto.v1.images_pb2.GetImageRequest,
@@ -49,7 +109,47 @@ class ImageServiceAsyncStub:
     """All images, page by page, in the order of the UTF-8 bytes of their ids."""
 
 class ImageServiceServicer(metaclass=abc.ABCMeta):
-    """Reads stored images."""
+    """Reads and changes stored images."""
+
+    @abc.abstractmethod
+    def Upsert(
+        self,
+        request_iterator: _MaybeAsyncIterator[setwise_proto.v1.images_pb2.UpsertRequest],
+        context: _ServicerContext,
+    ) -> typing.Union[collections.abc.Iterator[setwise_proto.v1.images_pb2.UpsertResponse], collections.abc.AsyncIterator[setwise_proto.v1.images_pb2.UpsertResponse]]:
+        """Stores images as they come, and acknowledges each once it is on disk for good. One bad image does not end the stream."""
+
+    @abc.abstractmethod
+    def UpsertImages(
+        self,
+        request: setwise_proto.v1.images_pb2.UpsertImagesRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[setwise_proto.v1.images_pb2.UpsertImagesResponse, collections.abc.Awaitable[setwise_proto.v1.images_pb2.UpsertImagesResponse]]:
+        """Stores a few images in one call; answers once all of them are on disk for good."""
+
+    @abc.abstractmethod
+    def DeleteImages(
+        self,
+        request: setwise_proto.v1.images_pb2.DeleteImagesRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[setwise_proto.v1.images_pb2.DeleteImagesResponse, collections.abc.Awaitable[setwise_proto.v1.images_pb2.DeleteImagesResponse]]:
+        """Deletes images by id or by filter."""
+
+    @abc.abstractmethod
+    def UpdateMetadata(
+        self,
+        request: setwise_proto.v1.images_pb2.UpdateMetadataRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[setwise_proto.v1.images_pb2.UpdateMetadataResponse, collections.abc.Awaitable[setwise_proto.v1.images_pb2.UpdateMetadataResponse]]:
+        """Changes metadata; features stay as they are."""
+
+    @abc.abstractmethod
+    def CountImages(
+        self,
+        request: setwise_proto.v1.images_pb2.CountImagesRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[setwise_proto.v1.images_pb2.CountImagesResponse, collections.abc.Awaitable[setwise_proto.v1.images_pb2.CountImagesResponse]]:
+        """How many images pass a filter."""
 
     @abc.abstractmethod
     def GetImage(

@@ -22,10 +22,11 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from setwise_proto.v1 import filters_pb2 as setwise__proto_dot_v1_dot_filters__pb2
 from setwise_proto.v1 import types_pb2 as setwise__proto_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dsetwise_proto/v1/search.proto\x12\nsetwise.v1\x1a\x1csetwise_proto/v1/types.proto\"\xd2\x02\n\rSearchOptions\x12\x0e\n\x01k\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x17\n\ncandidates\x18\x02 \x01(\rH\x01\x88\x01\x01\x12\"\n\x06kernel\x18\x03 \x01(\x0e\x32\x12.setwise.v1.Kernel\x12\x16\n\tmin_score\x18\x04 \x01(\x01H\x02\x88\x01\x01\x12.\n\x08metadata\x18\x05 \x01(\x0b\x32\x1c.setwise.v1.MetadataSelector\x12\x16\n\x0einclude_scores\x18\x06 \x01(\x08\x12\x17\n\x0finclude_matches\x18\x07 \x01(\x08\x12\x19\n\x11include_thumbnail\x18\x08 \x01(\x08\x12\x17\n\nexhaustive\x18\t \x01(\x08H\x03\x88\x01\x01\x12\x15\n\rinclude_proof\x18\n \x01(\x08\x42\x04\n\x02_kB\r\n\x0b_candidatesB\x0c\n\n_min_scoreB\r\n\x0b_exhaustive\"q\n\rSearchRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12 \n\x05query\x18\x02 \x01(\x0b\x32\x11.setwise.v1.Query\x12*\n\x07options\x18\x03 \x01(\x0b\x32\x19.setwise.v1.SearchOptions\"\xaa\x02\n\x0b\x43\x65rtificate\x12 \n\x05scope\x18\x01 \x01(\x0e\x32\x11.setwise.v1.Scope\x12\x17\n\x0f\x63ollection_size\x18\x02 \x01(\x04\x12\x10\n\x08recalled\x18\x03 \x01(\r\x12\x0e\n\x06pruned\x18\x04 \x01(\r\x12\x0e\n\x06solved\x18\x05 \x01(\r\x12\x16\n\tkth_score\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12!\n\x14highest_pruned_bound\x18\x07 \x01(\x01H\x01\x88\x01\x01\x12\"\n\x06stages\x18\x08 \x01(\x0b\x32\x12.setwise.v1.Stages\x12\x18\n\x0blargest_gap\x18\t \x01(\x01H\x02\x88\x01\x01\x42\x0c\n\n_kth_scoreB\x17\n\x15_highest_pruned_boundB\x0e\n\x0c_largest_gap\"F\n\x06Stages\x12\x0c\n\x04gate\x18\x01 \x01(\r\x12\x11\n\tgate_dual\x18\x02 \x01(\r\x12\r\n\x05\x62ound\x18\x03 \x01(\r\x12\x0c\n\x04\x64ual\x18\x04 \x01(\r\"\x9c\x01\n\x05Proof\x12\"\n\x06kernel\x18\x01 \x01(\x0e\x32\x12.setwise.v1.Kernel\x12\x14\n\x0cquery_tokens\x18\x02 \x03(\r\x12\x12\n\nhit_tokens\x18\x03 \x03(\x11\x12\r\n\x05value\x18\x04 \x01(\x01\x12\x12\n\nrow_prices\x18\x05 \x03(\x01\x12\x15\n\rcolumn_prices\x18\x06 \x03(\x01\x12\x0b\n\x03gap\x18\x07 \x01(\x01\"\x8d\x01\n\x07Timings\x12\x11\n\tdecode_ms\x18\x01 \x01(\x01\x12\x12\n\nextract_ms\x18\x02 \x01(\x01\x12\x11\n\tencode_ms\x18\x03 \x01(\x01\x12\x11\n\trecall_ms\x18\x04 \x01(\x01\x12\x11\n\trerank_ms\x18\x05 \x01(\x01\x12\x10\n\x08\x66\x65tch_ms\x18\x06 \x01(\x01\x12\x10\n\x08total_ms\x18\x07 \x01(\x01\"\xbf\x02\n\x03Hit\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x01\x12/\n\x08metadata\x18\x03 \x03(\x0b\x32\x1d.setwise.v1.Hit.MetadataEntry\x12\"\n\x06scores\x18\x04 \x01(\x0b\x32\x12.setwise.v1.Scores\x12$\n\x07matches\x18\x05 \x01(\x0b\x32\x13.setwise.v1.Matches\x12\x11\n\tthumbnail\x18\x06 \x01(\x0c\x12)\n\nimage_size\x18\x07 \x01(\x0b\x32\x15.setwise.v1.ImageSize\x12 \n\x05proof\x18\x08 \x01(\x0b\x32\x11.setwise.v1.Proof\x1a\x42\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12 \n\x05value\x18\x02 \x01(\x0b\x32\x11.setwise.v1.Value:\x02\x38\x01\"\x85\x02\n\x0eSearchResponse\x12\x1d\n\x04hits\x18\x01 \x03(\x0b\x32\x0f.setwise.v1.Hit\x12,\n\x0b\x63\x65rtificate\x18\x02 \x01(\x0b\x32\x17.setwise.v1.Certificate\x12$\n\x07timings\x18\x03 \x01(\x0b\x32\x13.setwise.v1.Timings\x12\x1a\n\x12\x63ollection_version\x18\x04 \x01(\x04\x12\"\n\x06kernel\x18\x05 \x01(\x0e\x32\x12.setwise.v1.Kernel\x12.\n\x0equery_features\x18\x06 \x01(\x0b\x32\x16.setwise.v1.FeatureSet\x12\x10\n\x08warnings\x18\x07 \x03(\t\"x\n\x12SearchBatchRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\"\n\x07queries\x18\x02 \x03(\x0b\x32\x11.setwise.v1.Query\x12*\n\x07options\x18\x03 \x01(\x0b\x32\x19.setwise.v1.SearchOptions\"t\n\x0fSearchBatchItem\x12.\n\x08response\x18\x01 \x01(\x0b\x32\x1a.setwise.v1.SearchResponseH\x00\x12&\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x15.setwise.v1.ItemErrorH\x00\x42\t\n\x07outcome\"A\n\x13SearchBatchResponse\x12*\n\x05items\x18\x01 \x03(\x0b\x32\x1b.setwise.v1.SearchBatchItem\"A\n\tCandidate\x12\n\n\x02id\x18\x01 \x01(\t\x12(\n\x08\x66\x65\x61tures\x18\x02 \x01(\x0b\x32\x16.setwise.v1.FeatureSet\"\xa9\x01\n\rRerankRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12 \n\x05query\x18\x02 \x01(\x0b\x32\x11.setwise.v1.Query\x12\x0b\n\x03ids\x18\x03 \x03(\t\x12)\n\ncandidates\x18\x04 \x03(\x0b\x32\x15.setwise.v1.Candidate\x12*\n\x07options\x18\x05 \x01(\x0b\x32\x19.setwise.v1.SearchOptions\"\x9a\x02\n\x0eRerankResponse\x12\x1d\n\x04hits\x18\x01 \x03(\x0b\x32\x0f.setwise.v1.Hit\x12,\n\x0b\x63\x65rtificate\x18\x02 \x01(\x0b\x32\x17.setwise.v1.Certificate\x12$\n\x07timings\x18\x03 \x01(\x0b\x32\x13.setwise.v1.Timings\x12\x13\n\x0bmissing_ids\x18\x04 \x03(\t\x12\x1a\n\x12\x63ollection_version\x18\x05 \x01(\x04\x12\"\n\x06kernel\x18\x06 \x01(\x0e\x32\x12.setwise.v1.Kernel\x12.\n\x0equery_features\x18\x07 \x01(\x0b\x32\x16.setwise.v1.FeatureSet\x12\x10\n\x08warnings\x18\x08 \x03(\t\"\x9d\x01\n\x0e\x43ompareRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1c\n\x01\x61\x18\x02 \x01(\x0b\x32\x11.setwise.v1.Query\x12\x1c\n\x01\x62\x18\x03 \x01(\x0b\x32\x11.setwise.v1.Query\x12\x17\n\x0finclude_matches\x18\x04 \x01(\x08\x12\"\n\x06kernel\x18\x05 \x01(\x0e\x32\x12.setwise.v1.Kernel\"\x81\x01\n\x0f\x43ompareResponse\x12\"\n\x06scores\x18\x01 \x01(\x0b\x32\x12.setwise.v1.Scores\x12$\n\x07matches\x18\x02 \x01(\x0b\x32\x13.setwise.v1.Matches\x12$\n\x07timings\x18\x03 \x01(\x0b\x32\x13.setwise.v1.Timings*J\n\x05Scope\x12\x15\n\x11SCOPE_UNSPECIFIED\x10\x00\x12\x14\n\x10SCOPE_CANDIDATES\x10\x01\x12\x14\n\x10SCOPE_COLLECTION\x10\x02\x32\xa5\x02\n\rSearchService\x12?\n\x06Search\x12\x19.setwise.v1.SearchRequest\x1a\x1a.setwise.v1.SearchResponse\x12N\n\x0bSearchBatch\x12\x1e.setwise.v1.SearchBatchRequest\x1a\x1f.setwise.v1.SearchBatchResponse\x12?\n\x06Rerank\x12\x19.setwise.v1.RerankRequest\x1a\x1a.setwise.v1.RerankResponse\x12\x42\n\x07\x43ompare\x12\x1a.setwise.v1.CompareRequest\x1a\x1b.setwise.v1.CompareResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dsetwise_proto/v1/search.proto\x12\nsetwise.v1\x1a\x1esetwise_proto/v1/filters.proto\x1a\x1csetwise_proto/v1/types.proto\"\xaf\x03\n\rSearchOptions\x12\x0e\n\x01k\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x17\n\ncandidates\x18\x02 \x01(\rH\x01\x88\x01\x01\x12\"\n\x06kernel\x18\x03 \x01(\x0e\x32\x12.setwise.v1.Kernel\x12\x16\n\tmin_score\x18\x04 \x01(\x01H\x02\x88\x01\x01\x12.\n\x08metadata\x18\x05 \x01(\x0b\x32\x1c.setwise.v1.MetadataSelector\x12\x16\n\x0einclude_scores\x18\x06 \x01(\x08\x12\x17\n\x0finclude_matches\x18\x07 \x01(\x08\x12\x19\n\x11include_thumbnail\x18\x08 \x01(\x08\x12\x17\n\nexhaustive\x18\t \x01(\x08H\x03\x88\x01\x01\x12\x15\n\rinclude_proof\x18\n \x01(\x08\x12!\n\x05where\x18\x0b \x01(\x0b\x32\x12.setwise.v1.Filter\x12\x10\n\x08group_by\x18\x0c \x01(\t\x12\x17\n\ngroup_size\x18\r \x01(\rH\x04\x88\x01\x01\x42\x04\n\x02_kB\r\n\x0b_candidatesB\x0c\n\n_min_scoreB\r\n\x0b_exhaustiveB\r\n\x0b_group_size\"q\n\rSearchRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12 \n\x05query\x18\x02 \x01(\x0b\x32\x11.setwise.v1.Query\x12*\n\x07options\x18\x03 \x01(\x0b\x32\x19.setwise.v1.SearchOptions\"\xbc\x02\n\x0b\x43\x65rtificate\x12 \n\x05scope\x18\x01 \x01(\x0e\x32\x11.setwise.v1.Scope\x12\x17\n\x0f\x63ollection_size\x18\x02 \x01(\x04\x12\x10\n\x08recalled\x18\x03 \x01(\r\x12\x0e\n\x06pruned\x18\x04 \x01(\r\x12\x0e\n\x06solved\x18\x05 \x01(\r\x12\x16\n\tkth_score\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12!\n\x14highest_pruned_bound\x18\x07 \x01(\x01H\x01\x88\x01\x01\x12\"\n\x06stages\x18\x08 \x01(\x0b\x32\x12.setwise.v1.Stages\x12\x18\n\x0blargest_gap\x18\t \x01(\x01H\x02\x88\x01\x01\x12\x10\n\x08matching\x18\n \x01(\x04\x42\x0c\n\n_kth_scoreB\x17\n\x15_highest_pruned_boundB\x0e\n\x0c_largest_gap\"F\n\x06Stages\x12\x0c\n\x04gate\x18\x01 \x01(\r\x12\x11\n\tgate_dual\x18\x02 \x01(\r\x12\r\n\x05\x62ound\x18\x03 \x01(\r\x12\x0c\n\x04\x64ual\x18\x04 \x01(\r\"\x9c\x01\n\x05Proof\x12\"\n\x06kernel\x18\x01 \x01(\x0e\x32\x12.setwise.v1.Kernel\x12\x14\n\x0cquery_tokens\x18\x02 \x03(\r\x12\x12\n\nhit_tokens\x18\x03 \x03(\x11\x12\r\n\x05value\x18\x04 \x01(\x01\x12\x12\n\nrow_prices\x18\x05 \x03(\x01\x12\x15\n\rcolumn_prices\x18\x06 \x03(\x01\x12\x0b\n\x03gap\x18\x07 \x01(\x01\"\x8d\x01\n\x07Timings\x12\x11\n\tdecode_ms\x18\x01 \x01(\x01\x12\x12\n\nextract_ms\x18\x02 \x01(\x01\x12\x11\n\tencode_ms\x18\x03 \x01(\x01\x12\x11\n\trecall_ms\x18\x04 \x01(\x01\x12\x11\n\trerank_ms\x18\x05 \x01(\x01\x12\x10\n\x08\x66\x65tch_ms\x18\x06 \x01(\x01\x12\x10\n\x08total_ms\x18\x07 \x01(\x01\"\xe1\x02\n\x03Hit\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x01\x12/\n\x08metadata\x18\x03 \x03(\x0b\x32\x1d.setwise.v1.Hit.MetadataEntry\x12\"\n\x06scores\x18\x04 \x01(\x0b\x32\x12.setwise.v1.Scores\x12$\n\x07matches\x18\x05 \x01(\x0b\x32\x13.setwise.v1.Matches\x12\x11\n\tthumbnail\x18\x06 \x01(\x0c\x12)\n\nimage_size\x18\x07 \x01(\x0b\x32\x15.setwise.v1.ImageSize\x12 \n\x05proof\x18\x08 \x01(\x0b\x32\x11.setwise.v1.Proof\x12 \n\x05group\x18\t \x01(\x0b\x32\x11.setwise.v1.Value\x1a\x42\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12 \n\x05value\x18\x02 \x01(\x0b\x32\x11.setwise.v1.Value:\x02\x38\x01\"\x85\x02\n\x0eSearchResponse\x12\x1d\n\x04hits\x18\x01 \x03(\x0b\x32\x0f.setwise.v1.Hit\x12,\n\x0b\x63\x65rtificate\x18\x02 \x01(\x0b\x32\x17.setwise.v1.Certificate\x12$\n\x07timings\x18\x03 \x01(\x0b\x32\x13.setwise.v1.Timings\x12\x1a\n\x12\x63ollection_version\x18\x04 \x01(\x04\x12\"\n\x06kernel\x18\x05 \x01(\x0e\x32\x12.setwise.v1.Kernel\x12.\n\x0equery_features\x18\x06 \x01(\x0b\x32\x16.setwise.v1.FeatureSet\x12\x10\n\x08warnings\x18\x07 \x03(\t\"x\n\x12SearchBatchRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\"\n\x07queries\x18\x02 \x03(\x0b\x32\x11.setwise.v1.Query\x12*\n\x07options\x18\x03 \x01(\x0b\x32\x19.setwise.v1.SearchOptions\"t\n\x0fSearchBatchItem\x12.\n\x08response\x18\x01 \x01(\x0b\x32\x1a.setwise.v1.SearchResponseH\x00\x12&\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x15.setwise.v1.ItemErrorH\x00\x42\t\n\x07outcome\"A\n\x13SearchBatchResponse\x12*\n\x05items\x18\x01 \x03(\x0b\x32\x1b.setwise.v1.SearchBatchItem\"A\n\tCandidate\x12\n\n\x02id\x18\x01 \x01(\t\x12(\n\x08\x66\x65\x61tures\x18\x02 \x01(\x0b\x32\x16.setwise.v1.FeatureSet\"\xa9\x01\n\rRerankRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12 \n\x05query\x18\x02 \x01(\x0b\x32\x11.setwise.v1.Query\x12\x0b\n\x03ids\x18\x03 \x03(\t\x12)\n\ncandidates\x18\x04 \x03(\x0b\x32\x15.setwise.v1.Candidate\x12*\n\x07options\x18\x05 \x01(\x0b\x32\x19.setwise.v1.SearchOptions\"\x9a\x02\n\x0eRerankResponse\x12\x1d\n\x04hits\x18\x01 \x03(\x0b\x32\x0f.setwise.v1.Hit\x12,\n\x0b\x63\x65rtificate\x18\x02 \x01(\x0b\x32\x17.setwise.v1.Certificate\x12$\n\x07timings\x18\x03 \x01(\x0b\x32\x13.setwise.v1.Timings\x12\x13\n\x0bmissing_ids\x18\x04 \x03(\t\x12\x1a\n\x12\x63ollection_version\x18\x05 \x01(\x04\x12\"\n\x06kernel\x18\x06 \x01(\x0e\x32\x12.setwise.v1.Kernel\x12.\n\x0equery_features\x18\x07 \x01(\x0b\x32\x16.setwise.v1.FeatureSet\x12\x10\n\x08warnings\x18\x08 \x03(\t\"\x9d\x01\n\x0e\x43ompareRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1c\n\x01\x61\x18\x02 \x01(\x0b\x32\x11.setwise.v1.Query\x12\x1c\n\x01\x62\x18\x03 \x01(\x0b\x32\x11.setwise.v1.Query\x12\x17\n\x0finclude_matches\x18\x04 \x01(\x08\x12\"\n\x06kernel\x18\x05 \x01(\x0e\x32\x12.setwise.v1.Kernel\"\x81\x01\n\x0f\x43ompareResponse\x12\"\n\x06scores\x18\x01 \x01(\x0b\x32\x12.setwise.v1.Scores\x12$\n\x07matches\x18\x02 \x01(\x0b\x32\x13.setwise.v1.Matches\x12$\n\x07timings\x18\x03 \x01(\x0b\x32\x13.setwise.v1.Timings*J\n\x05Scope\x12\x15\n\x11SCOPE_UNSPECIFIED\x10\x00\x12\x14\n\x10SCOPE_CANDIDATES\x10\x01\x12\x14\n\x10SCOPE_COLLECTION\x10\x02\x32\xa5\x02\n\rSearchService\x12?\n\x06Search\x12\x19.setwise.v1.SearchRequest\x1a\x1a.setwise.v1.SearchResponse\x12N\n\x0bSearchBatch\x12\x1e.setwise.v1.SearchBatchRequest\x1a\x1f.setwise.v1.SearchBatchResponse\x12?\n\x06Rerank\x12\x19.setwise.v1.RerankRequest\x1a\x1a.setwise.v1.RerankResponse\x12\x42\n\x07\x43ompare\x12\x1a.setwise.v1.CompareRequest\x1a\x1b.setwise.v1.CompareResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,42 +35,42 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_HIT_METADATAENTRY']._loaded_options = None
   _globals['_HIT_METADATAENTRY']._serialized_options = b'8\001'
-  _globals['_SCOPE']._serialized_start=2916
-  _globals['_SCOPE']._serialized_end=2990
-  _globals['_SEARCHOPTIONS']._serialized_start=76
-  _globals['_SEARCHOPTIONS']._serialized_end=414
-  _globals['_SEARCHREQUEST']._serialized_start=416
-  _globals['_SEARCHREQUEST']._serialized_end=529
-  _globals['_CERTIFICATE']._serialized_start=532
-  _globals['_CERTIFICATE']._serialized_end=830
-  _globals['_STAGES']._serialized_start=832
-  _globals['_STAGES']._serialized_end=902
-  _globals['_PROOF']._serialized_start=905
-  _globals['_PROOF']._serialized_end=1061
-  _globals['_TIMINGS']._serialized_start=1064
-  _globals['_TIMINGS']._serialized_end=1205
-  _globals['_HIT']._serialized_start=1208
-  _globals['_HIT']._serialized_end=1527
-  _globals['_HIT_METADATAENTRY']._serialized_start=1461
-  _globals['_HIT_METADATAENTRY']._serialized_end=1527
-  _globals['_SEARCHRESPONSE']._serialized_start=1530
-  _globals['_SEARCHRESPONSE']._serialized_end=1791
-  _globals['_SEARCHBATCHREQUEST']._serialized_start=1793
-  _globals['_SEARCHBATCHREQUEST']._serialized_end=1913
-  _globals['_SEARCHBATCHITEM']._serialized_start=1915
-  _globals['_SEARCHBATCHITEM']._serialized_end=2031
-  _globals['_SEARCHBATCHRESPONSE']._serialized_start=2033
-  _globals['_SEARCHBATCHRESPONSE']._serialized_end=2098
-  _globals['_CANDIDATE']._serialized_start=2100
-  _globals['_CANDIDATE']._serialized_end=2165
-  _globals['_RERANKREQUEST']._serialized_start=2168
-  _globals['_RERANKREQUEST']._serialized_end=2337
-  _globals['_RERANKRESPONSE']._serialized_start=2340
-  _globals['_RERANKRESPONSE']._serialized_end=2622
-  _globals['_COMPAREREQUEST']._serialized_start=2625
-  _globals['_COMPAREREQUEST']._serialized_end=2782
-  _globals['_COMPARERESPONSE']._serialized_start=2785
-  _globals['_COMPARERESPONSE']._serialized_end=2914
-  _globals['_SEARCHSERVICE']._serialized_start=2993
-  _globals['_SEARCHSERVICE']._serialized_end=3286
+  _globals['_SCOPE']._serialized_start=3093
+  _globals['_SCOPE']._serialized_end=3167
+  _globals['_SEARCHOPTIONS']._serialized_start=108
+  _globals['_SEARCHOPTIONS']._serialized_end=539
+  _globals['_SEARCHREQUEST']._serialized_start=541
+  _globals['_SEARCHREQUEST']._serialized_end=654
+  _globals['_CERTIFICATE']._serialized_start=657
+  _globals['_CERTIFICATE']._serialized_end=973
+  _globals['_STAGES']._serialized_start=975
+  _globals['_STAGES']._serialized_end=1045
+  _globals['_PROOF']._serialized_start=1048
+  _globals['_PROOF']._serialized_end=1204
+  _globals['_TIMINGS']._serialized_start=1207
+  _globals['_TIMINGS']._serialized_end=1348
+  _globals['_HIT']._serialized_start=1351
+  _globals['_HIT']._serialized_end=1704
+  _globals['_HIT_METADATAENTRY']._serialized_start=1638
+  _globals['_HIT_METADATAENTRY']._serialized_end=1704
+  _globals['_SEARCHRESPONSE']._serialized_start=1707
+  _globals['_SEARCHRESPONSE']._serialized_end=1968
+  _globals['_SEARCHBATCHREQUEST']._serialized_start=1970
+  _globals['_SEARCHBATCHREQUEST']._serialized_end=2090
+  _globals['_SEARCHBATCHITEM']._serialized_start=2092
+  _globals['_SEARCHBATCHITEM']._serialized_end=2208
+  _globals['_SEARCHBATCHRESPONSE']._serialized_start=2210
+  _globals['_SEARCHBATCHRESPONSE']._serialized_end=2275
+  _globals['_CANDIDATE']._serialized_start=2277
+  _globals['_CANDIDATE']._serialized_end=2342
+  _globals['_RERANKREQUEST']._serialized_start=2345
+  _globals['_RERANKREQUEST']._serialized_end=2514
+  _globals['_RERANKRESPONSE']._serialized_start=2517
+  _globals['_RERANKRESPONSE']._serialized_end=2799
+  _globals['_COMPAREREQUEST']._serialized_start=2802
+  _globals['_COMPAREREQUEST']._serialized_end=2959
+  _globals['_COMPARERESPONSE']._serialized_start=2962
+  _globals['_COMPARERESPONSE']._serialized_end=3091
+  _globals['_SEARCHSERVICE']._serialized_start=3170
+  _globals['_SEARCHSERVICE']._serialized_end=3463
 # @@protoc_insertion_point(module_scope)

@@ -9,6 +9,7 @@ import google.protobuf.descriptor
 import google.protobuf.internal.containers
 import google.protobuf.internal.enum_type_wrapper
 import google.protobuf.message
+import setwise_proto.v1.filters_pb2
 import setwise_proto.v1.types_pb2
 import sys
 import typing
@@ -31,7 +32,7 @@ class _ScopeEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumType
     SCOPE_CANDIDATES: _Scope.ValueType  # 1
     """Exact among the recalled candidates; the coarse stage may have missed an image."""
     SCOPE_COLLECTION: _Scope.ValueType  # 2
-    """Exact over every image of the collection."""
+    """Exact over every image of the collection that passes the filter (over every image when there was none)."""
 
 class Scope(_Scope, metaclass=_ScopeEnumTypeWrapper):
     """What the answer's proof covers."""
@@ -41,7 +42,7 @@ SCOPE_UNSPECIFIED: Scope.ValueType  # 0
 SCOPE_CANDIDATES: Scope.ValueType  # 1
 """Exact among the recalled candidates; the coarse stage may have missed an image."""
 SCOPE_COLLECTION: Scope.ValueType  # 2
-"""Exact over every image of the collection."""
+"""Exact over every image of the collection that passes the filter (over every image when there was none)."""
 global___Scope = Scope
 
 @typing.final
@@ -60,6 +61,9 @@ class SearchOptions(google.protobuf.message.Message):
     INCLUDE_THUMBNAIL_FIELD_NUMBER: builtins.int
     EXHAUSTIVE_FIELD_NUMBER: builtins.int
     INCLUDE_PROOF_FIELD_NUMBER: builtins.int
+    WHERE_FIELD_NUMBER: builtins.int
+    GROUP_BY_FIELD_NUMBER: builtins.int
+    GROUP_SIZE_FIELD_NUMBER: builtins.int
     k: builtins.int
     """How many hits, at least 1. Default 10. Fewer come back when the collection holds fewer."""
     candidates: builtins.int
@@ -80,9 +84,19 @@ class SearchOptions(google.protobuf.message.Message):
     """
     include_proof: builtins.bool
     """Return the proof of each hit's matching, and the query's encoded set."""
+    group_by: builtins.str
+    """A metadata field: at most group_size hits for each of its values. Images without it share one group; lists count as
+    a whole. Empty for no groups.
+    """
+    group_size: builtins.int
+    """Most hits of one group, at least 1. Default 1."""
     @property
     def metadata(self) -> setwise_proto.v1.types_pb2.MetadataSelector:
         """Which metadata the hits carry. Default: none."""
+
+    @property
+    def where(self) -> setwise_proto.v1.filters_pb2.Filter:
+        """Only images that pass are searched; absent for all. Must be unset in a rerank."""
 
     def __init__(
         self,
@@ -97,13 +111,18 @@ class SearchOptions(google.protobuf.message.Message):
         include_thumbnail: builtins.bool = ...,
         exhaustive: builtins.bool | None = ...,
         include_proof: builtins.bool = ...,
+        where: setwise_proto.v1.filters_pb2.Filter | None = ...,
+        group_by: builtins.str = ...,
+        group_size: builtins.int | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_candidates", b"_candidates", "_exhaustive", b"_exhaustive", "_k", b"_k", "_min_score", b"_min_score", "candidates", b"candidates", "exhaustive", b"exhaustive", "k", b"k", "metadata", b"metadata", "min_score", b"min_score"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_candidates", b"_candidates", "_exhaustive", b"_exhaustive", "_k", b"_k", "_min_score", b"_min_score", "candidates", b"candidates", "exhaustive", b"exhaustive", "include_matches", b"include_matches", "include_proof", b"include_proof", "include_scores", b"include_scores", "include_thumbnail", b"include_thumbnail", "k", b"k", "kernel", b"kernel", "metadata", b"metadata", "min_score", b"min_score"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_candidates", b"_candidates", "_exhaustive", b"_exhaustive", "_group_size", b"_group_size", "_k", b"_k", "_min_score", b"_min_score", "candidates", b"candidates", "exhaustive", b"exhaustive", "group_size", b"group_size", "k", b"k", "metadata", b"metadata", "min_score", b"min_score", "where", b"where"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_candidates", b"_candidates", "_exhaustive", b"_exhaustive", "_group_size", b"_group_size", "_k", b"_k", "_min_score", b"_min_score", "candidates", b"candidates", "exhaustive", b"exhaustive", "group_by", b"group_by", "group_size", b"group_size", "include_matches", b"include_matches", "include_proof", b"include_proof", "include_scores", b"include_scores", "include_thumbnail", b"include_thumbnail", "k", b"k", "kernel", b"kernel", "metadata", b"metadata", "min_score", b"min_score", "where", b"where"]) -> None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_candidates", b"_candidates"]) -> typing.Literal["candidates"] | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_exhaustive", b"_exhaustive"]) -> typing.Literal["exhaustive"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_group_size", b"_group_size"]) -> typing.Literal["group_size"] | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_k", b"_k"]) -> typing.Literal["k"] | None: ...
     @typing.overload
@@ -157,6 +176,7 @@ class Certificate(google.protobuf.message.Message):
     HIGHEST_PRUNED_BOUND_FIELD_NUMBER: builtins.int
     STAGES_FIELD_NUMBER: builtins.int
     LARGEST_GAP_FIELD_NUMBER: builtins.int
+    MATCHING_FIELD_NUMBER: builtins.int
     scope: global___Scope.ValueType
     """What the proof covers."""
     collection_size: builtins.int
@@ -175,6 +195,8 @@ class Certificate(google.protobuf.message.Message):
     """Highest upper bound among the pruned candidates; absent when none was pruned."""
     largest_gap: builtins.float
     """The largest `Proof.gap` among the hits; absent unless proofs were asked for."""
+    matching: builtins.int
+    """Images that pass the filter at the version that was searched; all of them without one."""
     @property
     def stages(self) -> global___Stages:
         """Which stage ruled out how many. The counts may depend on the server's machine and load; the hits never do."""
@@ -191,9 +213,10 @@ class Certificate(google.protobuf.message.Message):
         highest_pruned_bound: builtins.float | None = ...,
         stages: global___Stages | None = ...,
         largest_gap: builtins.float | None = ...,
+        matching: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_highest_pruned_bound", b"_highest_pruned_bound", "_kth_score", b"_kth_score", "_largest_gap", b"_largest_gap", "highest_pruned_bound", b"highest_pruned_bound", "kth_score", b"kth_score", "largest_gap", b"largest_gap", "stages", b"stages"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_highest_pruned_bound", b"_highest_pruned_bound", "_kth_score", b"_kth_score", "_largest_gap", b"_largest_gap", "collection_size", b"collection_size", "highest_pruned_bound", b"highest_pruned_bound", "kth_score", b"kth_score", "largest_gap", b"largest_gap", "pruned", b"pruned", "recalled", b"recalled", "scope", b"scope", "solved", b"solved", "stages", b"stages"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_highest_pruned_bound", b"_highest_pruned_bound", "_kth_score", b"_kth_score", "_largest_gap", b"_largest_gap", "collection_size", b"collection_size", "highest_pruned_bound", b"highest_pruned_bound", "kth_score", b"kth_score", "largest_gap", b"largest_gap", "matching", b"matching", "pruned", b"pruned", "recalled", b"recalled", "scope", b"scope", "solved", b"solved", "stages", b"stages"]) -> None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_highest_pruned_bound", b"_highest_pruned_bound"]) -> typing.Literal["highest_pruned_bound"] | None: ...
     @typing.overload
@@ -361,6 +384,7 @@ class Hit(google.protobuf.message.Message):
     THUMBNAIL_FIELD_NUMBER: builtins.int
     IMAGE_SIZE_FIELD_NUMBER: builtins.int
     PROOF_FIELD_NUMBER: builtins.int
+    GROUP_FIELD_NUMBER: builtins.int
     id: builtins.str
     """The image's id."""
     score: builtins.float
@@ -387,6 +411,10 @@ class Hit(google.protobuf.message.Message):
     def proof(self) -> global___Proof:
         """Why no matching of this pair is better, when asked for."""
 
+    @property
+    def group(self) -> setwise_proto.v1.types_pb2.Value:
+        """The value that it was grouped by, when that was asked for; absent for an image without the field."""
+
     def __init__(
         self,
         *,
@@ -398,9 +426,10 @@ class Hit(google.protobuf.message.Message):
         thumbnail: builtins.bytes = ...,
         image_size: setwise_proto.v1.types_pb2.ImageSize | None = ...,
         proof: global___Proof | None = ...,
+        group: setwise_proto.v1.types_pb2.Value | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["image_size", b"image_size", "matches", b"matches", "proof", b"proof", "scores", b"scores"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["id", b"id", "image_size", b"image_size", "matches", b"matches", "metadata", b"metadata", "proof", b"proof", "score", b"score", "scores", b"scores", "thumbnail", b"thumbnail"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["group", b"group", "image_size", b"image_size", "matches", b"matches", "proof", b"proof", "scores", b"scores"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["group", b"group", "id", b"id", "image_size", b"image_size", "matches", b"matches", "metadata", b"metadata", "proof", b"proof", "score", b"score", "scores", b"scores", "thumbnail", b"thumbnail"]) -> None: ...
 
 global___Hit = Hit
 

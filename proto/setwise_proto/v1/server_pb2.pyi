@@ -29,6 +29,9 @@ class Limits(google.protobuf.message.Message):
     DEFAULT_CANDIDATES_FIELD_NUMBER: builtins.int
     MAX_CONCURRENT_FIELD_NUMBER: builtins.int
     MAX_QUEUE_FIELD_NUMBER: builtins.int
+    MAX_FILTER_TERMS_FIELD_NUMBER: builtins.int
+    MAX_CHANGES_FIELD_NUMBER: builtins.int
+    MAX_STREAMS_FIELD_NUMBER: builtins.int
     max_message_bytes: builtins.int
     """Bytes of a request or reply message."""
     max_image_bytes: builtins.int
@@ -49,6 +52,12 @@ class Limits(google.protobuf.message.Message):
     """Calls that compute at once; more wait in the queue."""
     max_queue: builtins.int
     """Calls that may wait; more are refused with RESOURCE_EXHAUSTED."""
+    max_filter_terms: builtins.int
+    """Conditions and joints in one filter."""
+    max_changes: builtins.int
+    """Ids or changes of one DeleteImages, UpdateMetadata or UpsertImages."""
+    max_streams: builtins.int
+    """Upsert streams at once; more are refused with RESOURCE_EXHAUSTED."""
     def __init__(
         self,
         *,
@@ -62,8 +71,11 @@ class Limits(google.protobuf.message.Message):
         default_candidates: builtins.int = ...,
         max_concurrent: builtins.int = ...,
         max_queue: builtins.int = ...,
+        max_filter_terms: builtins.int = ...,
+        max_changes: builtins.int = ...,
+        max_streams: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["default_candidates", b"default_candidates", "max_batch", b"max_batch", "max_candidates", b"max_candidates", "max_concurrent", b"max_concurrent", "max_image_bytes", b"max_image_bytes", "max_image_pixels", b"max_image_pixels", "max_k", b"max_k", "max_message_bytes", b"max_message_bytes", "max_queue", b"max_queue", "max_tokens", b"max_tokens"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["default_candidates", b"default_candidates", "max_batch", b"max_batch", "max_candidates", b"max_candidates", "max_changes", b"max_changes", "max_concurrent", b"max_concurrent", "max_filter_terms", b"max_filter_terms", "max_image_bytes", b"max_image_bytes", "max_image_pixels", b"max_image_pixels", "max_k", b"max_k", "max_message_bytes", b"max_message_bytes", "max_queue", b"max_queue", "max_streams", b"max_streams", "max_tokens", b"max_tokens"]) -> None: ...
 
 global___Limits = Limits
 
@@ -143,10 +155,17 @@ class GetServerInfoResponse(google.protobuf.message.Message):
     LIMITS_FIELD_NUMBER: builtins.int
     MODELS_FIELD_NUMBER: builtins.int
     LIBRARIES_FIELD_NUMBER: builtins.int
+    WRITABLE_FIELD_NUMBER: builtins.int
+    HAS_ROOT_FIELD_NUMBER: builtins.int
+    OFFERED_MODELS_FIELD_NUMBER: builtins.int
     version: builtins.str
     """Version of Setwise."""
     api_version: builtins.str
     """Version of this interface: "v1"."""
+    writable: builtins.bool
+    """Whether it takes writes at all."""
+    has_root: builtins.bool
+    """Whether collections can be made and dropped: it was started over a root folder."""
     @property
     def limits(self) -> global___Limits:
         """What one call may ask for."""
@@ -159,6 +178,10 @@ class GetServerInfoResponse(google.protobuf.message.Message):
     def libraries(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
         """Versions of the libraries underneath, by name."""
 
+    @property
+    def offered_models(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Networks that new collections may be made with, by name."""
+
     def __init__(
         self,
         *,
@@ -167,8 +190,11 @@ class GetServerInfoResponse(google.protobuf.message.Message):
         limits: global___Limits | None = ...,
         models: collections.abc.Iterable[global___Model] | None = ...,
         libraries: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
+        writable: builtins.bool = ...,
+        has_root: builtins.bool = ...,
+        offered_models: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["limits", b"limits"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["api_version", b"api_version", "libraries", b"libraries", "limits", b"limits", "models", b"models", "version", b"version"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["api_version", b"api_version", "has_root", b"has_root", "libraries", b"libraries", "limits", b"limits", "models", b"models", "offered_models", b"offered_models", "version", b"version", "writable", b"writable"]) -> None: ...
 
 global___GetServerInfoResponse = GetServerInfoResponse
