@@ -3,143 +3,135 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from setwise_engine.collection import Collection
-from setwise_engine.errors import Incompatible, InvalidInput, NotFound
-from setwise_engine.features import DecodeLimits, Extractor, ModelInfo, load_extractor
-from setwise_engine.featurizer import Featurizer
-from setwise_engine.search import Searcher
+from setwise_engine.errors import InvalidInput, NotFound
+from setwise_engine.features import ModelInfo
+from setwise_server._entry import Entry, State
+from setwise_server._networks import ImageEncoder, Networks
 from setwise_server.settings import ServerSettings
 
-__all__ = ["Entry", "ImageEncoder", "Registry"]
-
-
-@dataclass(frozen=True, slots=True)
-class ImageEncoder:
-    """Turns images into query sets of one collection. `lock` admits one forward pass of the network at a time."""
-
-    featurizer: Featurizer
-    lock: threading.Lock
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One open collection."""
-
-    name: str
-    collection: Collection
-    searcher: Searcher
-
-
-@dataclass(frozen=True, slots=True)
-class _Network:
-    extractor: Extractor
-    lock: threading.Lock
+__all__ = ["Entry", "ImageEncoder", "Registry", "State"]
 
 
 class Registry:
-    """Open collections by name, and their networks: loaded at the first use, each once, shared by fingerprint.
+    """Collections by name, the aliases that stand for them, and their networks. Thread-safe.
 
-    Thread-safe. Raises, naming the directory: NotFound, FormatError, CorruptError for what is no usable collection,
-    InvalidInput for two directories of one name.
+    The collections given by path are opened at once and stay; those of a root folder come and go (`put`, `remove`).
+    Raises, naming the directory: NotFound, FormatError, CorruptError for what is no usable collection, InvalidInput for
+    two directories of one name.
     """
 
     def __init__(self, paths: Sequence[str | Path], settings: ServerSettings) -> None:
-        self._settings = settings
+        self.settings = settings
+        self.networks = Networks(settings)
         self._lock = threading.Lock()
-        self._networks: dict[str, _Network] = {}
-        self._encoders: dict[str, ImageEncoder] = {}
-        self._entries: dict[str, Entry] = {}
+        self._entries: Mapping[str, Entry] = {}
+        self._aliases: Mapping[str, str] = {}
         try:
             for name, path in _named(paths).items():
-                collection = Collection.open(path, read_only=True)
-                searcher = Searcher(collection, scan_threads=settings.scan_threads, region_limit=settings.region_limit)
-                self._entries[name] = Entry(name, collection, searcher)
+                self.put(Entry.open(name, path, settings))
         except BaseException:
             self.close()
             raise
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return sum(entry.state is State.READY for entry in self._entries.values())
 
     def names(self) -> list[str]:
-        """Names of the collections, sorted."""
+        """Names of the collections, sorted; without aliases."""
         return sorted(self._entries)
 
-    def get(self, name: str, field: str = "collection") -> Entry:
-        """The collection of that name; an empty name means the only one.
+    def entries(self) -> list[Entry]:
+        """All collections, those that cannot be asked too, by name."""
+        return [entry for _, entry in sorted(self._entries.items())]
 
-        Raises NotFound for an unknown name and InvalidInput for an empty one when there are several.
+    def get(self, name: str, field: str = "collection") -> Entry:
+        """The collection of that name or alias, ready to be asked; an empty name means the only one.
+
+        Raises NotFound for an unknown name, InvalidInput for an empty one when there are several, and what
+        `Entry.check_ready` raises.
         """
-        if not name and len(self._entries) == 1:
-            return next(iter(self._entries.values()))
-        known = ", ".join(f'"{known}"' for known in self.names())
-        if not name:
+        entry = self.find(name, field)
+        entry.check_ready()
+        return entry
+
+    def find(self, name: str, field: str = "collection") -> Entry:
+        """As `get`, but a collection that cannot be asked is found too."""
+        entries, aliases = self._entries, self._aliases
+        if not name and len(entries) == 1:
+            return next(iter(entries.values()))
+        entry = entries.get(name) or entries.get(aliases.get(name, ""))
+        if entry is not None:
+            return entry
+        names = sorted({*entries, *aliases})
+        known = ", ".join(f'"{known}"' for known in names) or "none"
+        if not name and names:
             raise InvalidInput(f"this server holds several collections; name one of {known}", field=field)
-        if name not in self._entries:
-            raise NotFound(f'no collection is named "{name}"; this server holds {known}', field=field)
-        return self._entries[name]
+        raise NotFound(f'no collection is named "{name}"; this server holds {known}', field=field)
+
+    @property
+    def aliases(self) -> Mapping[str, str]:
+        """The collection that each alias stands for."""
+        return self._aliases
+
+    def aliases_of(self, name: str) -> list[str]:
+        """The aliases of a collection, sorted."""
+        return sorted(alias for alias, target in self._aliases.items() if target == name)
+
+    def set_aliases(self, aliases: Mapping[str, str]) -> None:
+        """Replaces all aliases in one step."""
+        self._aliases = dict(aliases)
+
+    def put(self, entry: Entry) -> None:
+        """Serves a collection under its name from now on; one that had the name is retired."""
+        with self._lock:
+            before = self._entries.get(entry.name)
+            self._entries = {**self._entries, entry.name: entry}
+        if before is not None:
+            before.retire()
+
+    def remove(self, name: str) -> None:
+        """Serves the collection no more; calls that run with it go on."""
+        with self._lock:
+            entry = self._entries.get(name)
+            self._entries = {known: each for known, each in self._entries.items() if known != name}
+        if entry is not None:
+            entry.retire()
 
     def image_encoder(self, entry: Entry) -> ImageEncoder:
         """What turns images into sets of this collection; loads its network if no call did yet.
 
         Raises Incompatible for a collection of ready-made sets, Unavailable when the weights are not here.
         """
-        settings = entry.collection.settings
-        if not settings.model:
-            raise Incompatible(
-                f'collection "{entry.name}" holds ready-made feature sets, made by no network of this server; '
-                "ask with a feature set or a stored id"
-            )
-        with self._lock:
-            if entry.name not in self._encoders:
-                self._encoders[entry.name] = self._load(entry)
-            return self._encoders[entry.name]
+        return self.networks.encoder_of(entry)
 
     def models(self) -> list[ModelInfo]:
         """The networks loaded so far, by fingerprint."""
-        with self._lock:
-            return [network.extractor.info for _, network in sorted(self._networks.items())]
+        return self.networks.infos()
 
     def warm(self) -> None:
         """Load and run every network once and touch every index, so that the first caller need not wait."""
-        for entry in self._entries.values():
-            with entry.collection.snapshot() as snapshot:
-                snapshot.recall(np.zeros(entry.collection.coarse.dims, np.float32), 1)
-            if entry.collection.settings.model:
-                featurizer = self.image_encoder(entry).featurizer
-                featurizer.encode([featurizer.prepare(_blank_image())])
+        for entry in self.entries():
+            if entry.state is State.READY:
+                self._warm(entry)
 
     def close(self) -> None:
-        """Close every collection."""
+        """Commit what waits and close every collection."""
         for entry in self._entries.values():
-            entry.collection.close()
+            entry.close()
 
-    def _load(self, entry: Entry) -> ImageEncoder:
-        wanted = entry.collection.settings
-        network = self._networks.get(wanted.model_fingerprint)
-        if network is None:
-            if self._settings.threads is not None:
-                import torch  # seconds of import that a server of ready-made sets, or a search by id, need not wait for
-
-                torch.set_num_threads(self._settings.threads)
-            weights = dict(self._settings.weights).get(wanted.model)
-            extractor = load_extractor(
-                wanted.model, image_size=wanted.image_size, weights=weights, device=self._settings.device
-            )
-            network = _Network(extractor, threading.Lock())
-        limits = self._settings.limits
-        decode = DecodeLimits(max_bytes=limits.max_image_bytes, max_pixels=limits.max_image_pixels)
-        featurizer = Featurizer(network.extractor, entry.collection.encoder, limits=decode)
-        self._networks[wanted.model_fingerprint] = network
-        return ImageEncoder(featurizer, network.lock)
+    def _warm(self, entry: Entry) -> None:
+        with entry.collection.snapshot() as snapshot:
+            snapshot.recall(np.zeros(entry.collection.coarse.dims, np.float32), 1)
+        if entry.collection.settings.model:
+            featurizer = self.image_encoder(entry).featurizer
+            featurizer.encode([featurizer.prepare(_blank_image())])
 
 
 def _named(paths: Sequence[str | Path]) -> dict[str, Path]:

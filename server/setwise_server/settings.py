@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
 
 from setwise_engine.errors import InvalidInput
 
-__all__ = ["Limits", "ServerSettings", "address"]
+__all__ = ["Limits", "Offer", "ServerSettings", "address"]
 
 _MIB = 1024 * 1024
 
@@ -29,15 +31,44 @@ class Limits:
     max_candidates: int = 20_000
 
 
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A network that new collections may be made with: its name and the side of its input in pixels, None for its own
+    default. As text: NAME or NAME@PX."""
+
+    name: str
+    image_size: int | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The offer of this text. Raises InvalidInput when it is none."""
+        name, at, size = text.rpartition("@")
+        if not at:
+            return cls(text)
+        if not name or not size.isdecimal() or int(size) < 1:
+            raise InvalidInput(f'"{text}" is not NAME or NAME@PX with a positive number of pixels', field="--model")
+        return cls(name, int(size))
+
+    def __str__(self) -> str:
+        return self.name if self.image_size is None else f"{self.name}@{self.image_size}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
     """Everything that a server is started with.
 
     workers: calls that compute at once; max_queue: calls that may wait for one of them.
+    max_writes: calls that write, and mostly wait for the disk, at once; max_streams: streams at once.
+    commit_ms, commit_bytes: writes of so many milliseconds, or of so many bytes, share one commit.
     threads: cores that one forward pass uses, None for what torch chooses; the passes of one network run one by one.
     scan_threads: cores that one exhaustive search uses, None for all; other searches use one.
     region_limit: collections of up to so many images are searched exhaustively for a region.
     weights: local weight files by network name, for networks whose weights no package holds.
+    root: folder whose collections are served, and in which callers may make and drop them; None to serve given ones.
+    read_only: take no writes at all.
+    models: networks that new collections may be made with; the first is the default.
+    maintenance: compact, index and check collections in the background, as they need it.
+    maintenance_bytes: bytes a second that this may read and write in all.
     grace: seconds that running calls are given when the server is told to stop.
     Raises InvalidInput for a number out of range.
     """
@@ -46,18 +77,39 @@ class ServerSettings:
     port: int = 50051
     workers: int = field(default_factory=lambda: os.cpu_count() or 1)
     max_queue: int = 64
+    max_writes: int = 16
+    max_streams: int = 32
+    commit_ms: int = 200
+    commit_bytes: int = 64 * _MIB
     device: str = "auto"
     threads: int | None = None
     scan_threads: int | None = None
     region_limit: int = 20_000
     weights: tuple[tuple[str, str], ...] = ()
+    root: Path | None = None
+    read_only: bool = False
+    models: tuple[Offer, ...] = (Offer("efficientnet-lite0"),)
+    maintenance: bool = True
+    maintenance_bytes: int = 32 * _MIB
     grace: float = 10.0
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
             raise InvalidInput(f"port {self.port} is not within 0 and 65535; 0 lets the system choose", field="--port")
-        least_of = {"workers": 1, "max_queue": 0, "threads": 1, "scan_threads": 1, "region_limit": 0, "grace": 0}
+        least_of = {
+            "workers": 1,
+            "max_queue": 0,
+            "max_writes": 1,
+            "max_streams": 1,
+            "commit_ms": 0,
+            "commit_bytes": 1,
+            "threads": 1,
+            "scan_threads": 1,
+            "region_limit": 0,
+            "grace": 0,
+            "maintenance_bytes": 1,
+        }
         for name, least in least_of.items():
             value = getattr(self, name)
             if value is not None and value < least:

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from setwise_proto.v1 import collections_pb2 as pb
 from setwise_server._call import Call
-from setwise_server._registry import Entry, Registry
+from setwise_server._registry import Entry, Registry, State
 
 __all__ = ["CollectionHandlers"]
+
+_STATES = {
+    State.READY: pb.COLLECTION_STATE_READY,
+    State.WAITS: pb.COLLECTION_STATE_WAITS_FOR_ENCODER,
+    State.FAILED: pb.COLLECTION_STATE_FAILED,
+}
 
 
 class CollectionHandlers:
@@ -17,18 +23,27 @@ class CollectionHandlers:
 
     def list_collections(self, request: pb.ListCollectionsRequest, call: Call) -> pb.ListCollectionsResponse:
         """All collections, by name."""
-        entries = [self._registry.get(name) for name in self._registry.names()]
-        return pb.ListCollectionsResponse(collections=[_describe(entry) for entry in entries])
+        return pb.ListCollectionsResponse(collections=[self._describe(entry) for entry in self._registry.entries()])
 
     def get_collection(self, request: pb.GetCollectionRequest, call: Call) -> pb.GetCollectionResponse:
         """One collection."""
-        return pb.GetCollectionResponse(collection=_describe(self._registry.get(request.name, field="name")))
+        return pb.GetCollectionResponse(collection=self._describe(self._registry.find(request.name, field="name")))
+
+    def _describe(self, entry: Entry) -> pb.Collection:
+        told = pb.Collection(
+            name=entry.name,
+            state=_STATES[entry.state],
+            problem=entry.problem,
+            aliases=self._registry.aliases_of(entry.name),
+        )
+        if entry.state is State.READY:
+            told.MergeFrom(_contents(entry))
+        return told
 
 
-def _describe(entry: Entry) -> pb.Collection:
+def _contents(entry: Entry) -> pb.Collection:
     settings, info = entry.collection.settings, entry.collection.info()
     return pb.Collection(
-        name=entry.name,
         uuid=entry.collection.uuid,
         images=info.images,
         tokens=info.tokens,
@@ -42,4 +57,7 @@ def _describe(entry: Entry) -> pb.Collection:
         version=info.version,
         indexed=info.indexed,
         bytes=info.total_bytes,
+        writable=not entry.collection.read_only,
+        segments=info.segments,
+        dead_images=info.dead_rows,
     )
