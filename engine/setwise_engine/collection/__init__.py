@@ -2,8 +2,10 @@
 
 from setwise_engine.collection._collection import Collection
 from setwise_engine.collection._metadata import MetadataScalar, MetadataValue, check_id, check_metadata
+from setwise_engine.collection._restore import restore
 from setwise_engine.collection._schema import FORMAT_VERSION
 from setwise_engine.collection._snapshot import Snapshot
+from setwise_engine.collection._snapshot_tar import write_snapshot
 from setwise_engine.collection._types import (
     Candidate,
     CollectionInfo,
@@ -11,6 +13,7 @@ from setwise_engine.collection._types import (
     IndexInfo,
     Known,
     Settings,
+    SnapshotInfo,
     Source,
     StoredImage,
     VerifyReport,
@@ -29,10 +32,13 @@ __all__ = [
     "MetadataValue",
     "Settings",
     "Snapshot",
+    "SnapshotInfo",
     "Source",
     "StoredImage",
     "VerifyReport",
     "check_id",
     "check_metadata",
+    "restore",
     "verify_folder",
+    "write_snapshot",
 ]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from setwise_engine.feature_set import FeatureSet, Grid, ImageSize, Stage
 
 __all__ = ["Snapshot"]
 
+Read = TypeVar("Read")
 Keys = Sequence[int] | NDArray[np.int64]
 
 _CHUNK = 900  # parameters of one statement; SQLite's oldest limit is 999
@@ -173,6 +174,12 @@ class Snapshot:
         found = {row[0]: row for row in self._select(f"SELECT {_IMAGE} FROM images WHERE key IN", keys)}
         return [self._stored(_must(found, key, self.version), metadata, thumbnails) for key in keys]
 
+    def read_catalog(self, read: Callable[[sqlite3.Connection], Read]) -> Read:
+        """What `read` returns for the connection, inside the snapshot's read transaction; nobody else uses it then."""
+        with self._lock, sqlite_errors(self._segments.folder.parent):
+            self._check_open()
+            return read(self._connection)
+
     def _stored(self, row: tuple[Any, ...], metadata: bool | Sequence[str], thumbnails: bool) -> StoredImage:
         key, id, tokens, width, height, grid_rows, grid_columns, text = row
         segment, number = self._segments.of(self.view, key)
@@ -196,9 +203,12 @@ class Snapshot:
 
     def _query(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         with self._lock, sqlite_errors(self._segments.folder.parent):
-            if self._ended:
-                raise CollectionError("the snapshot has ended; use it inside the `with` of `Collection.snapshot`")
+            self._check_open()
             return self._connection.execute(statement, values).fetchall()
+
+    def _check_open(self) -> None:
+        if self._ended:
+            raise CollectionError("the snapshot has ended; use it inside the `with` of `Collection.snapshot`")
 
 
 def _must(found: dict[int, Any], key: int, version: int) -> Any:

@@ -18,6 +18,7 @@ __all__ = [
     "Known",
     "SegmentEntry",
     "Settings",
+    "SnapshotInfo",
     "Source",
     "StoredImage",
     "VerifyReport",
@@ -158,3 +159,13 @@ class VerifyReport:
     problems: list[str]
     images: int
     bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotInfo:
+    """A snapshot as a file: its bytes and SHA-256, the catalog version in it and the number of images."""
+
+    bytes: int
+    sha256: str
+    version: int
+    images: int
