@@ -13,16 +13,18 @@ class Call:
     """How long a call may still take and whether its caller is still there; a Check for the engine.
 
     timeout: seconds from now, or None for no deadline. Thread-safe: one thread computes, another may cancel.
+    cancelled: the caller has gone. draining: the server is about to stop; streams answer what they have received.
     """
 
     def __init__(self, timeout: float | None = None) -> None:
         self._started = time.perf_counter()
         self._deadline = None if timeout is None else self._started + timeout
-        self._cancelled = False
+        self.cancelled = False
+        self.draining = False
 
     def cancel(self) -> None:
         """Make the next check raise: the caller has gone."""
-        self._cancelled = True
+        self.cancelled = True
 
     def __call__(self) -> None:
         """Raise DeadlineError or CancelledError when there is no one left to answer."""
@@ -30,7 +32,7 @@ class Call:
             raise DeadlineError(
                 f"the deadline passed after {self.elapsed_ms():.0f} ms; ask for fewer candidates or allow more time"
             )
-        if self._cancelled:
+        if self.cancelled:
             raise CancelledError("the caller cancelled the call")
 
     check = __call__

@@ -17,29 +17,34 @@ __all__ = ["ErrorInterceptor"]
 
 log = logging.getLogger("setwise.server")
 
-Behaviour = Callable[[bytes, "grpc.aio.ServicerContext[bytes, bytes]"], Awaitable[bytes]]
+Behaviour = Callable[[Any, "grpc.aio.ServicerContext[bytes, bytes]"], Awaitable[Any]]
 
 
 class ErrorInterceptor(grpc.aio.ServerInterceptor):
-    """Wraps every unary rpc; a failed call ends with a google.rpc.Status and leaves one line in the log."""
+    """Wraps every rpc of ours; a failed call ends with a google.rpc.Status and leaves one line in the log."""
 
     async def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[Any, Any] | None:
-        """The handler of a call, guarded when it is one of ours (streams belong to health and reflection)."""
-        handler = await continuation(handler_call_details)
-        if handler is None or handler.unary_unary is None or not handler_call_details.method.startswith("/setwise."):
+    ) -> Any:
+        """The handler of a call, guarded when it is one of ours (others belong to health and reflection)."""
+        handler: Any = await continuation(handler_call_details)
+        method = handler_call_details.method
+        if handler is None or not method.startswith("/setwise."):
             return handler
-        return grpc.unary_unary_rpc_method_handler(_guarded(handler_call_details.method, handler.unary_unary))
+        if handler.stream_stream is not None:
+            return grpc.stream_stream_rpc_method_handler(_guarded(method, handler.stream_stream))
+        return grpc.unary_unary_rpc_method_handler(_guarded(method, handler.unary_unary))
 
 
-def _guarded(method: str, behaviour: Any) -> Behaviour:
-    async def guarded(request: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
+def _guarded(method: str, behaviour: Behaviour) -> Any:
+    """The behaviour of a unary rpc or of a stream: both are coroutines, a stream's gives nothing."""
+
+    async def guarded(request: Any, context: grpc.aio.ServicerContext[bytes, bytes]) -> Any:
         started = time.perf_counter()
         try:
-            reply: bytes = await behaviour(request, context)
+            return await behaviour(request, context)
         except asyncio.CancelledError:
             log.info("%s CANCELLED after %.0f ms", method, (time.perf_counter() - started) * 1000)
             raise
@@ -49,6 +54,5 @@ def _guarded(method: str, behaviour: Any) -> Behaviour:
             code, reason = grpc_code(status), error_info(status).reason
             log.warning("%s %s %s after %.0f ms: %s", method, code.name, reason, elapsed, status.message)
             await context.abort(code, status.message, ((DETAILS_KEY, status.SerializeToString()),))
-        return reply
 
     return guarded

@@ -1,15 +1,18 @@
-"""A bounded pool of threads between the event loop and the engine."""
+"""Bounded pools of threads between the event loop and the engine."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from setwise_server._call import Call
 from setwise_server._errors import BusyError
 
 __all__ = ["Runner"]
+
+T = TypeVar("T")
 
 
 class Runner:
@@ -19,14 +22,14 @@ class Runner:
     All methods belong to the event loop's thread.
     """
 
-    def __init__(self, workers: int, max_queue: int) -> None:
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="setwise")
+    def __init__(self, workers: int, max_queue: int, name: str = "setwise") -> None:
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix=name)
         self._room = workers + max_queue
         self._calls = 0
         self._idle = asyncio.Event()
         self._idle.set()
 
-    async def run(self, work: Callable[[], bytes], call: Call) -> bytes:
+    async def run(self, work: Callable[[], T], call: Call) -> T:
         """What `work` returns or raises; BusyError when the queue is full. Cancels `call` when its caller goes."""
         if self._calls >= self._room:
             raise BusyError(

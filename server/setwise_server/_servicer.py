@@ -1,4 +1,4 @@
-"""The services as grpc.aio sees them: bytes in, bytes out, everything else in the pool."""
+"""The services as grpc.aio sees them: bytes in, bytes out, everything else in the pools."""
 
 from __future__ import annotations
 
@@ -9,62 +9,80 @@ import grpc.aio
 
 from setwise_proto.v1 import collections_pb2, images_pb2, search_pb2, server_pb2
 from setwise_server._call import Call
-from setwise_server._errors import NotReadyError, ReplyTooLargeError
-from setwise_server._runner import Runner
+from setwise_server._errors import NotReadyError, UnknownMethodError
+from setwise_server._pools import Pools
+from setwise_server._streams import Stream, check_reply
 from setwise_server.handlers import Method
 
-__all__ = ["PATHS", "SERVICES", "Servicer"]
+__all__ = ["PATHS", "SERVICES", "STREAMS", "Servicer"]
 
 _DESCRIPTORS = [
     service
     for module in (collections_pb2, images_pb2, search_pb2, server_pb2)
     for service in module.DESCRIPTOR.services_by_name.values()
 ]
+_RPCS = {f"/{service.full_name}/{rpc.name}": rpc for service in _DESCRIPTORS for rpc in service.methods}
 SERVICES = tuple(sorted(service.full_name for service in _DESCRIPTORS))
-PATHS = frozenset(f"/{service.full_name}/{rpc.name}" for service in _DESCRIPTORS for rpc in service.methods)
+PATHS = frozenset(_RPCS)
+STREAMS = frozenset(path for path, rpc in _RPCS.items() if rpc.client_streaming or rpc.server_streaming)
 
 
 class Servicer(grpc.GenericRpcHandler):
     """Answers every rpc of ours. Until `open` was called and after `drain` it refuses with NotReadyError.
 
-    Requests are parsed and replies serialised in the pool too: 15 MB of image must not hold up a health check.
+    Requests are parsed and replies serialised in the pools too: 15 MB of image must not hold up a health check.
     """
 
-    def __init__(self, runner: Runner, max_reply_bytes: int) -> None:
-        self._runner = runner
+    def __init__(self, pools: Pools, max_reply_bytes: int) -> None:
+        self._pools = pools
         self._max_reply_bytes = max_reply_bytes
         self._methods: dict[str, Method] = {}
         self._refusal = "the server is still loading its collections; try again shortly"
+        self._streams: set[Stream] = set()
 
     def open(self, methods: dict[str, Method]) -> None:
         """Begin to answer."""
         self._methods = methods
 
     def drain(self) -> None:
-        """Refuse every further call."""
+        """Refuse every further call, and end the requests of the streams that run."""
         self._methods = {}
         self._refusal = "the server is about to stop; ask another one, or try again shortly"
+        for stream in self._streams:
+            stream.drain()
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes] | None:
         """The handler of an rpc of ours; None for all others."""
         path = handler_call_details.method
         if path not in PATHS:
             return None
+        if path in STREAMS:  # on the wire a side that sends one message is a stream of one
+            return grpc.stream_stream_rpc_method_handler(partial(self._stream, path))
         return grpc.unary_unary_rpc_method_handler(partial(self._answer, path))
 
     async def _answer(self, path: str, data: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
+        method = self._method(path)
+        call = Call(context.time_remaining())
+        return await self._pools.of(method.kind).run(partial(self._work, method, data, call), call)
+
+    async def _stream(self, path: str, _: object, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
+        method = self._method(path)
+        call = Call(context.time_remaining())
+        stream = Stream(context, call, method.parse, self._max_reply_bytes)
+        self._streams.add(stream)
+        try:
+            await self._pools.of(method.kind).run(partial(method.handle, stream.requests(), call, stream.emit), call)
+        finally:
+            self._streams.discard(stream)
+
+    def _method(self, path: str) -> Method:
+        if not self._methods:
+            raise NotReadyError(self._refusal)
         method = self._methods.get(path)
         if method is None:
-            raise NotReadyError(self._refusal)
-        call = Call(context.time_remaining())
-        return await self._runner.run(partial(self._work, method, data, call), call)
+            raise UnknownMethodError(f"this server does not answer {path}")
+        return method
 
     def _work(self, method: Method, data: bytes, call: Call) -> bytes:
         call.check()
-        reply = method.handle(method.parse(data), call).SerializeToString()
-        if len(reply) > self._max_reply_bytes:
-            raise ReplyTooLargeError(
-                f"the answer has {len(reply)} bytes, more than the {self._max_reply_bytes} of one message; "
-                "ask for fewer images, or without thumbnails, matches or features"
-            )
-        return reply
+        return check_reply(method.handle(method.parse(data), call), self._max_reply_bytes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 
 from google.protobuf.message import Message
@@ -9,10 +10,11 @@ from google.rpc.status_pb2 import Status
 
 from setwise_server._call import Call
 from setwise_server._errors import UnknownMethodError
+from setwise_server._local_streams import local_stream
 from setwise_server._registry import Registry
 from setwise_server._scratch import scratch_collection
 from setwise_server._status import status_of
-from setwise_server.handlers import methods
+from setwise_server.handlers import Kind, Method, methods
 from setwise_server.settings import ServerSettings
 
 __all__ = ["LocalServer", "open_local"]
@@ -37,16 +39,35 @@ class LocalServer:
         """Answer a request as the wire would: `method` is "/setwise.v1.SearchService/Search" and the like, `timeout`
         the deadline in seconds. The status's code is 0 and the response present, or there is no response."""
         try:
-            known = self._methods.get(method)
-            if known is None:
-                raise UnknownMethodError(f'there is no method "{method}"; the .proto files list all of them')
-            return Status(), known.handle(request, Call(timeout))
+            return Status(), self._method(method, streams=False).handle(request, Call(timeout))
         except Exception as error:  # as on the wire: whatever it is, the caller gets a status
             return status_of(error), None
+
+    def stream(
+        self, method: str, requests: Iterable[Message], timeout: float | None = None
+    ) -> Iterator[tuple[Status, Message | None]]:
+        """Answer a streaming method, whichever side streams; a side that does not has one message.
+
+        Gives each reply with a status of code 0 and at last the status of the whole with None, code 0 when all went
+        well. `requests` is read in another thread as the handler asks for them. Closing the iterator early cancels the
+        call and waits for it, so `requests` must come to an end then.
+        """
+        try:
+            known = self._method(method, streams=True)
+        except UnknownMethodError as error:
+            yield status_of(error), None
+            return
+        yield from local_stream(known, requests, Call(timeout))
 
     def close(self) -> None:
         """Close the collection."""
         self._stack.close()
+
+    def _method(self, path: str, *, streams: bool) -> Method:
+        known = self._methods.get(path)
+        if known is None or (known.kind is Kind.STREAM) != streams:
+            raise UnknownMethodError(f'there is no method "{path}" of that kind; the .proto files list all of them')
+        return known
 
     def __enter__(self) -> LocalServer:
         return self

@@ -16,9 +16,9 @@ from threadpoolctl import threadpool_limits
 
 from setwise_server._errors import PortError
 from setwise_server._interceptor import ErrorInterceptor
+from setwise_server._pools import Pools
 from setwise_server._ports import check_port
 from setwise_server._registry import Registry
-from setwise_server._runner import Runner
 from setwise_server._servicer import SERVICES, Servicer
 from setwise_server.handlers import methods
 from setwise_server.settings import ServerSettings, address
@@ -39,8 +39,8 @@ class Server:
         self._settings = settings
         self._registry: Registry | None = None
         self._blas: threadpool_limits | None = None
-        self._runner = Runner(settings.workers, settings.max_queue)
-        self._servicer = Servicer(self._runner, settings.limits.max_message_bytes)
+        self._pools = Pools(settings)
+        self._servicer = Servicer(self._pools, settings.limits.max_message_bytes)
         self._health = health.aio.HealthServicer()
         self._grpc = grpc.aio.server(interceptors=[ErrorInterceptor()], options=_options(settings))
 
@@ -69,12 +69,12 @@ class Server:
         return len(registry)
 
     async def stop(self) -> None:
-        """Turn NOT_SERVING, refuse new calls, give the running ones `grace` seconds, and close everything."""
+        """Turn NOT_SERVING, refuse new calls, tell streams to end, give what runs `grace` seconds, close everything."""
         await self._health.enter_graceful_shutdown()
         self._servicer.drain()
-        await self._runner.drain(self._settings.grace)
+        await self._pools.drain(self._settings.grace)
         await self._grpc.stop(FLUSH_S)
-        await self._runner.close()
+        await self._pools.close()
         if self._registry is not None:
             await asyncio.to_thread(self._registry.close)
         if self._blas is not None:

@@ -16,6 +16,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=50051, help="0 for any free one (default: %(default)s)")
     parser.add_argument("--workers", type=int, metavar="N", help="calls that compute at once (default: one per core)")
     parser.add_argument("--max-queue", type=int, metavar="N", help="calls that may wait (default: 64)")
+    parser.add_argument("--max-writes", type=int, metavar="N", help="calls that write at once (default: 16)")
+    parser.add_argument("--max-streams", type=int, metavar="N", help="streams at once (default: 32)")
+    parser.add_argument(
+        "--commit-ms", type=int, metavar="MS", help="longest wait for other writes to share a commit (default: 200)"
+    )
+    parser.add_argument(
+        "--commit-bytes", type=int, metavar="N", help="bytes of writes that are committed at once (default: 67108864)"
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: %(default)s)")
     parser.add_argument("--threads", type=int, metavar="N", help="cores of one forward pass (default: torch's choice)")
     parser.add_argument("--scan-threads", type=int, metavar="N", help="cores of one exhaustive search (default: all)")
@@ -39,7 +47,10 @@ def run(args: argparse.Namespace) -> int:
     from setwise_server.settings import ServerSettings
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    named = ("host", "port", "workers", "max_queue", "device", "threads", "scan_threads", "region_limit", "grace")
+    named = (
+        *("host", "port", "workers", "max_queue", "max_writes", "max_streams", "commit_ms", "commit_bytes"),
+        *("device", "threads", "scan_threads", "region_limit", "grace"),
+    )
     given = {name: value for name in named if (value := getattr(args, name)) is not None}
     settings = ServerSettings(weights=tuple(args.weights), **given)
     serve(args.directories, settings, lambda line: print(line, flush=True))

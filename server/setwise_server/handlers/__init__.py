@@ -2,42 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
-
-from google.protobuf.message import DecodeError, Message
-
-from setwise_engine.errors import InvalidInput
 from setwise_proto.v1 import collections_pb2, images_pb2, search_pb2, server_pb2
-from setwise_server._call import Call
 from setwise_server._registry import Registry
+from setwise_server.handlers._method import Emit, Kind, Method, Requests
 from setwise_server.handlers.collections import CollectionHandlers
 from setwise_server.handlers.images import ImageHandlers
 from setwise_server.handlers.search import SearchHandlers
 from setwise_server.handlers.server import ServerHandlers
 from setwise_server.settings import ServerSettings
 
-__all__ = ["Method", "methods"]
-
-
-@dataclass(frozen=True, slots=True)
-class Method:
-    """One rpc: its path on the wire, the message it takes, and what answers it."""
-
-    path: str
-    request: type[Message]
-    handle: Callable[[Any, Call], Message]
-
-    def parse(self, data: bytes) -> Message:
-        """The request in these bytes. Raises InvalidInput when they are none."""
-        message = self.request()
-        try:
-            message.ParseFromString(data)
-        except DecodeError as error:
-            name = self.request.DESCRIPTOR.full_name
-            raise InvalidInput(f"the {len(data)} bytes received are no {name} message") from error
-        return message
+__all__ = ["Emit", "Kind", "Method", "Requests", "methods"]
 
 
 def methods(registry: Registry, settings: ServerSettings) -> dict[str, Method]:

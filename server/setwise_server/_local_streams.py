@@ -1,0 +1,80 @@
+"""Streams without a wire: the handler in a thread of its own, its replies through a short queue."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterable, Iterator
+
+from google.protobuf.message import Message
+from google.rpc.status_pb2 import Status
+
+from setwise_server._call import Call
+from setwise_server._status import status_of
+from setwise_server.handlers import Method
+
+__all__ = ["local_stream"]
+
+Answer = tuple[Status, Message | None]
+
+AHEAD = 4
+"""Replies that may wait to be taken before the handler is held back."""
+
+
+def local_stream(method: Method, requests: Iterable[Message], call: Call) -> Iterator[Answer]:
+    """The replies, each with a status of code 0, and at last how the stream ended, with None.
+
+    `requests` is read in another thread, when the handler asks. Closing the iterator early cancels `call`; the
+    requests must then end, as they must in any case: the handler is waited for.
+    """
+    replies: queue.Queue[Answer] = queue.Queue(AHEAD)
+    thread = threading.Thread(target=_handle, args=(method, requests, call, replies), name="setwise-stream")
+    thread.start()
+    try:
+        while True:
+            status, message = replies.get()
+            yield status, message
+            if message is None:
+                return
+    finally:
+        call.cancel()  # unblocks a handler whose replies nobody takes any more
+        thread.join()
+
+
+def _handle(method: Method, requests: Iterable[Message], call: Call, replies: queue.Queue[Answer]) -> None:
+    def emit(message: Message) -> None:
+        _put(replies, (Status(), message), call)
+
+    status = Status()
+    try:
+        method.handle(_checked(requests, call), call, emit)
+    except Exception as error:  # as on the wire: whatever it is, the caller gets a status
+        status = status_of(error)
+    _end(replies, (status, None), call)
+
+
+def _checked(requests: Iterable[Message], call: Call) -> Iterator[Message]:
+    for request in requests:
+        call.check()
+        yield request
+    call.check()
+
+
+def _put(replies: queue.Queue[Answer], answer: Answer, call: Call) -> None:
+    call.check()
+    while not _offer(replies, answer):
+        call.check()
+
+
+def _end(replies: queue.Queue[Answer], answer: Answer, call: Call) -> None:
+    """As `_put`, but also after the deadline: only a caller who has gone is not told how the stream ended."""
+    while not call.cancelled and not _offer(replies, answer):
+        pass
+
+
+def _offer(replies: queue.Queue[Answer], answer: Answer) -> bool:
+    try:
+        replies.put(answer, timeout=0.05)
+    except queue.Full:
+        return False
+    return True
