@@ -5,6 +5,7 @@
     │   ├── ImageError          bytes that are no usable image                      INVALID_ARGUMENT
     │   └── FeatureError        tokens that are not finite, or of a wrong shape     INVALID_ARGUMENT
     ├── NotFound                no such image, collection, model or file            NOT_FOUND
+    ├── AlreadyExists           an image or collection of that name is there        ALREADY_EXISTS
     ├── Incompatible            two things that were not made for each other        FAILED_PRECONDITION
     ├── Unavailable             weights, packages or rights that this machine lacks FAILED_PRECONDITION
     ├── CollectionError         a directory that cannot be used                     FAILED_PRECONDITION
@@ -24,6 +25,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 __all__ = [
+    "AlreadyExists",
     "CancelledError",
     "CollectionError",
     "CorruptError",
@@ -77,6 +79,12 @@ class NotFound(EngineError, LookupError):
     """No such image, collection, model or file."""
 
     reason = "NOT_FOUND"
+
+
+class AlreadyExists(EngineError):
+    """An image or a collection of that name is there already."""
+
+    reason = "ALREADY_EXISTS"
 
 
 class Incompatible(EngineError):

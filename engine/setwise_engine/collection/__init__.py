@@ -1,6 +1,8 @@
 """Collections on disk: crash-safe appends, memory-mapped reads, coarse recall (docs/format.md)."""
 
 from setwise_engine.collection._collection import Collection
+from setwise_engine.collection._durable import Disk
+from setwise_engine.collection._lock import WriterLock
 from setwise_engine.collection._metadata import MetadataScalar, MetadataValue, check_id, check_metadata
 from setwise_engine.collection._restore import restore
 from setwise_engine.collection._schema import FORMAT_VERSION
@@ -25,6 +27,7 @@ __all__ = [
     "Candidate",
     "Collection",
     "CollectionInfo",
+    "Disk",
     "ImageRecord",
     "IndexInfo",
     "Known",
@@ -36,6 +39,7 @@ __all__ = [
     "Source",
     "StoredImage",
     "VerifyReport",
+    "WriterLock",
     "check_id",
     "check_metadata",
     "restore",
