@@ -48,6 +48,8 @@ class Operation:
     to: str = ""
 
     def __str__(self) -> str:
+        if self.kind in {Kind.BEGIN, Kind.DONE}:
+            return f"{self.kind} {self.offset}"
         size = f" {len(self.data)} bytes at {self.offset}" if self.data else ""
         return f"{self.kind} {self.path or self.file}{f' to {self.to}' if self.to else ''}{size}"
 
@@ -105,6 +107,7 @@ class Disk:
                 self.begun = max(self.begun, operation.offset)
             case Kind.DONE:
                 self.done = max(self.done, operation.offset)
+                self.begun = max(self.begun, self.done)
 
     def _link(self, change: dict[str, int | None]) -> None:
         self.pending.append(change)

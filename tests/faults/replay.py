@@ -47,18 +47,18 @@ def replay(
     chances: int = 3,
     count: Count | None = None,
 ) -> Count:
-    """Plays all prefixes of the record. base: the files at its beginning; states: content by version.
+    """Plays all prefixes of the record. base: the files at its beginning, if any; states: content by version.
 
     path: the collection's within the files. folder: where crashed copies are made; it is emptied.
     chances: crashes of each prefix that `rng` draws, beside the four plain ones.
     """
     count = count or Count()
-    disk = Disk.of(base, min(states))
+    disk = Disk.of(base, min(states)) if base else Disk(done=-1, begun=-1)
     known: dict[bytes, int | str] = {}
     for number, operation in enumerate(log):
         disk.apply(operation)
-        if operation.kind is Kind.BEGIN:
-            continue
+        if operation.kind is Kind.BEGIN or disk.done < 0:
+            continue  # nothing happened, or its creation has not ended
         count.prefixes += 1
         for how, files in crashes(disk, rng, chances):
             count.crashes += 1

@@ -6,10 +6,9 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
-from recorder import Recorder
 
 from setwise_engine.collection import Collection, ImageRecord, Settings
 from setwise_engine.encoder import Encoder
@@ -59,12 +58,22 @@ def content(collection: Collection) -> Content:
         }
 
 
+class Marks(Protocol):
+    """Who is told of what happens: a recorder."""
+
+    def begin(self, version: int) -> None:
+        """Commits up to this version may be under way."""
+
+    def done(self, version: int) -> None:
+        """This version has been acknowledged."""
+
+
 @dataclass
 class Work:
-    """Steps that `rng` chooses, on a collection whose disk is a recorder. states: content by version."""
+    """Steps that `rng` chooses on a collection. states: content by version."""
 
     collection: Collection
-    recorder: Recorder
+    marks: Marks
     rng: random.Random
     states: dict[int, Content] = field(default_factory=dict)
     now: Content = field(default_factory=dict)
@@ -89,10 +98,10 @@ class Work:
         }
         for _ in range(count):
             [step] = self.rng.choices(list(kinds), list(kinds.values()))
-            self.recorder.begin(self.version() + 100)
+            self.marks.begin(self.version() + 100)
             version = step()
             self.states[version] = dict(self.now)
-            self.recorder.done(version)
+            self.marks.done(version)
 
     def put(self) -> int:
         """Some images, new ones and others in the place of old ones, in one commit."""
