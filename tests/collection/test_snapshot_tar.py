@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from setwise_engine.collection import Collection, ImageRecord, restore, verify_folder, write_snapshot
+from setwise_engine.collection import Collection, ImageRecord, restore, snapshot_tar, verify_folder, write_snapshot
 from setwise_engine.errors import CorruptError
 
 Make = Callable[..., ImageRecord]
@@ -67,6 +67,17 @@ def test_the_first_member_names_every_other_with_size_and_checksum(filled: Colle
     assert manifest.pop("format") in (1, 2)
     assert (manifest.pop("kind"), manifest.pop("snapshot")) == ("setwise-snapshot", 1)
     assert manifest == {"name": "photos", "uuid": filled.uuid, "version": 2, "images": 3}
+
+
+def test_its_size_is_known_before_it_is_read(filled: Collection, make: Make) -> None:
+    filled.append([make(f"i{n}", n, 30, 30) for n in range(100)])  # three pieces
+    with snapshot_tar(filled) as tar:
+        assert (tar.name, tar.version, tar.images) == ("photos", 3, 103)
+        pieces = list(tar.pieces())
+    assert len(pieces) >= 3
+    assert {len(piece) for piece in pieces[:-1]} == {1 << 20}
+    assert sum(map(len, pieces)) == tar.bytes
+    assert hashlib.sha256(b"".join(pieces)).hexdigest() == tar.sha256
 
 
 def test_the_same_version_gives_the_same_bytes(filled: Collection) -> None:

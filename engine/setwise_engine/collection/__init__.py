@@ -7,7 +7,7 @@ from setwise_engine.collection._metadata import MetadataScalar, MetadataValue, c
 from setwise_engine.collection._restore import restore
 from setwise_engine.collection._schema import FORMAT_VERSION
 from setwise_engine.collection._snapshot import Snapshot
-from setwise_engine.collection._snapshot_tar import write_snapshot
+from setwise_engine.collection._snapshot_tar import SnapshotTar, snapshot_tar, write_snapshot
 from setwise_engine.collection._types import (
     Candidate,
     CollectionInfo,
@@ -36,6 +36,7 @@ __all__ = [
     "Settings",
     "Snapshot",
     "SnapshotInfo",
+    "SnapshotTar",
     "Source",
     "StoredImage",
     "VerifyReport",
@@ -43,6 +44,7 @@ __all__ = [
     "check_id",
     "check_metadata",
     "restore",
+    "snapshot_tar",
     "verify_folder",
     "write_snapshot",
 ]

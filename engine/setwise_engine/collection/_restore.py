@@ -52,7 +52,8 @@ def restore(tar: Path | IO[bytes], folder: str | os.PathLike[str], *, disk: Disk
 def _restore(stream: IO[bytes], target: Path, disk: Disk) -> SnapshotInfo:
     with _disk_errors(target), _hidden(target) as beside:
         counted = _Counted(stream)
-        manifest = _unpack(counted, beside, disk)
+        with _archive_errors(counted):
+            manifest = _unpack(counted, beside, disk)
         _check_catalog(beside, manifest)
         for path in (beside / SEGMENTS_FOLDER, beside):
             disk.fsync_folder(path)
@@ -109,14 +110,19 @@ def _unpack(stream: _Counted, folder: Path, disk: Disk) -> Manifest:
 
 def _members(stream: _Counted) -> Iterator[tuple[tarfile.TarInfo, IO[bytes]]]:
     """The archive's plain files, in their order. Raises CorruptError for anything else in it, naming it."""
+    with tarfile.open(fileobj=stream, mode="r|", errors="strict") as archive:  # type: ignore[call-overload]
+        for member in archive:
+            content = archive.extractfile(member) if member.type in _PLAIN and not member.issparse() else None
+            if content is None:
+                raise CorruptError(f"the snapshot holds {member.name!r}, which is no plain file; {ADVICE}")
+            yield member, content
+            archive.members = []  # otherwise it remembers every member
+
+
+@contextlib.contextmanager
+def _archive_errors(stream: _Counted) -> Iterator[None]:
     try:
-        with tarfile.open(fileobj=stream, mode="r|", encoding="utf-8", errors="strict") as archive:  # type: ignore[call-overload]
-            for member in archive:
-                content = archive.extractfile(member) if member.type in _PLAIN and not member.issparse() else None
-                if content is None:
-                    raise CorruptError(f"the snapshot holds {member.name!r}, which is no plain file; {ADVICE}")
-                yield member, content
-                archive.members = []  # otherwise it remembers every member
+        yield
     except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
         kind = CorruptError if stream.bytes > tarfile.RECORDSIZE else FormatError
         raise kind(f"this is no snapshot, or not a whole one ({error}); {ADVICE}") from error

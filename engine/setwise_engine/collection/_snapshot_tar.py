@@ -11,8 +11,8 @@ import hashlib
 import sqlite3
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -28,9 +28,12 @@ if TYPE_CHECKING:
     from setwise_engine.collection._collection import Collection
     from setwise_engine.collection._view import View
 
-__all__ = ["Writes", "write_snapshot"]
+__all__ = ["PIECE", "SnapshotTar", "Writes", "snapshot_tar", "write_snapshot"]
 
-_PIECE = 1 << 20
+PIECE = 1 << 20
+"""Bytes of a piece: what a message of the server carries."""
+
+_END = bytes(2 * tarfile.BLOCKSIZE)
 _PAGES = 4096  # of the catalog, copied in one go: 16 MiB
 
 
@@ -51,54 +54,79 @@ class _Member:
     pieces: Callable[[], Iterator[bytes]]
 
 
-class _Counted:
-    """Counts and digests what goes through to a stream."""
+class SnapshotTar:
+    """A snapshot that can be read: the collection's name, its version and images, and the bytes of the archive."""
 
-    def __init__(self, stream: Writes) -> None:
-        self._stream = stream
-        self.bytes = 0
-        self.digest = hashlib.sha256()
+    def __init__(self, name: str, version: int, images: int, members: Sequence[_Member]) -> None:
+        """Use `snapshot_tar`."""
+        self.name = name
+        self.version = version
+        self.images = images
+        self.bytes = sum(len(_header(m)) + m.size + len(_padding(m)) for m in members) + len(_END)
+        self._members = members
+        self._digest = hashlib.sha256()
 
-    def write(self, data: bytes) -> None:
-        self.bytes += len(data)
-        self.digest.update(data)
-        self._stream.write(data)
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the pieces that were read, hexadecimal."""
+        return self._digest.hexdigest()
+
+    def pieces(self) -> Iterator[bytes]:
+        """The archive, once, in pieces of 1 MiB; the last is shorter.
+
+        Raises CorruptError naming a file that is not what was written. What came before is no snapshot then.
+        """
+        kept = bytearray()
+        for part in _archive(self._members):
+            kept += part
+            while len(kept) >= PIECE:
+                yield self._counted(kept[:PIECE])
+                del kept[:PIECE]
+        yield self._counted(kept)
+
+    def _counted(self, piece: bytearray) -> bytes:
+        self._digest.update(piece)
+        return bytes(piece)
 
 
-def write_snapshot(collection: Collection, stream: Writes, *, scratch: Path | None = None) -> SnapshotInfo:
-    """Writes the newest version of the collection to `stream` in pieces of at most 1 MiB; returns what was written.
+@contextmanager
+def snapshot_tar(collection: Collection, *, scratch: Path | None = None) -> Iterator[SnapshotTar]:
+    """The newest version of the collection as an archive, to be read inside the `with`.
 
     scratch: a folder that has room for a copy of the catalog; the system's temporary folder when None. Memory does not
-    grow with the collection. Every segment is compared with its checksum on the way: raises CorruptError naming a
-    damaged one (what was written until then is no snapshot), CollectionError when there is no room for the catalog,
-    and whatever `stream.write` raises.
+    grow with the collection, but for the names of its segments. Raises CollectionError when there is no room for the
+    catalog.
     """
     with tempfile.TemporaryDirectory(prefix="setwise-snapshot-", dir=scratch) as folder:
         catalog = Path(folder) / CATALOG_FILE
         with collection.snapshot() as snapshot:
             view = snapshot.view
             format = snapshot.read_catalog(lambda connection: _copy(connection, catalog))
-        encoder = (collection.path / ENCODER_FILE).read_bytes()
         members = [
             _Member(CATALOG_FILE, catalog.stat().st_size, _sha256(catalog), lambda: _read(catalog)),
-            _Member(ENCODER_FILE, len(encoder), hashlib.sha256(encoder).hexdigest(), lambda: _cut(encoder)),
+            _small(ENCODER_FILE, (collection.path / ENCODER_FILE).read_bytes()),
             *_segments(collection.path / SEGMENTS_FOLDER, view),
         ]
         files = {member.name: File(member.size, member.sha256) for member in members}
-        text = Manifest(format, collection.name, collection.uuid, view.version, view.images, files).to_bytes()
-        first = _Member(MANIFEST, len(text), hashlib.sha256(text).hexdigest(), lambda: _cut(text))
-        out = _Counted(stream)
-        for piece in _tar([first, *members]):
-            out.write(piece)
-    return SnapshotInfo(out.bytes, out.digest.hexdigest(), view.version, view.images)
+        manifest = Manifest(format, collection.name, collection.uuid, view.version, view.images, files)
+        yield SnapshotTar(collection.name, view.version, view.images, [_small(MANIFEST, manifest.to_bytes()), *members])
 
 
-def _tar(members: list[_Member]) -> Iterator[bytes]:
-    """The archive. Nothing in it depends on when or by whom it was written."""
+def write_snapshot(collection: Collection, stream: Writes, *, scratch: Path | None = None) -> SnapshotInfo:
+    """Writes the newest version of the collection to a stream; returns what was written.
+
+    scratch and errors: as of `snapshot_tar`, and whatever `stream.write` raises.
+    """
+    with snapshot_tar(collection, scratch=scratch) as tar:
+        for piece in tar.pieces():
+            stream.write(piece)
+    return SnapshotInfo(tar.bytes, tar.sha256, tar.version, tar.images)
+
+
+def _archive(members: Sequence[_Member]) -> Iterator[bytes]:
+    """Nothing in it depends on when or by whom it was written."""
     for member in members:
-        header = tarfile.TarInfo(member.name)
-        header.size = member.size
-        yield header.tobuf(tarfile.PAX_FORMAT)
+        yield _header(member)
         digest, left = hashlib.sha256(), member.size
         for piece in member.pieces():
             digest.update(piece)
@@ -108,8 +136,22 @@ def _tar(members: list[_Member]) -> Iterator[bytes]:
             yield piece
         if left or digest.hexdigest() != member.sha256:
             raise CorruptError(f"{member.name} is damaged: its bytes are not those that were written; restore it first")
-        yield bytes(-member.size % tarfile.BLOCKSIZE)
-    yield bytes(2 * tarfile.BLOCKSIZE)
+        yield _padding(member)
+    yield _END
+
+
+def _header(member: _Member) -> bytes:
+    header = tarfile.TarInfo(member.name)
+    header.size = member.size
+    return header.tobuf(tarfile.PAX_FORMAT)
+
+
+def _padding(member: _Member) -> bytes:
+    return bytes(-member.size % tarfile.BLOCKSIZE)
+
+
+def _small(name: str, data: bytes) -> _Member:
+    return _Member(name, len(data), hashlib.sha256(data).hexdigest(), lambda: iter([data]))
 
 
 def _segments(folder: Path, view: View) -> Iterator[_Member]:
@@ -122,14 +164,10 @@ def _read(path: Path) -> Iterator[bytes]:
     """Read, not mapped: a bad sector is an error here, and the end of the process there."""
     try:
         with path.open("rb", buffering=0) as stream:
-            while piece := stream.read(_PIECE):
+            while piece := stream.read(PIECE):
                 yield piece
     except OSError as error:
         raise CorruptError(f"{path} cannot be read ({error.strerror}); restore it from a backup") from error
-
-
-def _cut(data: bytes) -> Iterator[bytes]:
-    return (data[first : first + _PIECE] for first in range(0, len(data), _PIECE))
 
 
 def _sha256(path: Path) -> str:
