@@ -50,6 +50,7 @@ from setwise._values import (
     Stages,
     Timings,
 )
+from setwise._where import F, Filter
 
 __all__ = [
     "AsyncClient",
@@ -63,8 +64,10 @@ __all__ = [
     "ConflictError",
     "DataLossError",
     "DeadlineExceededError",
+    "F",
     "FailedPreconditionError",
     "FeatureSet",
+    "Filter",
     "Grid",
     "Hit",
     "Hits",
