@@ -68,8 +68,9 @@ class WriterLock:
 def _write_holder(descriptor: int) -> None:
     holder = {"pid": os.getpid(), "host": socket.gethostname(), "command": " ".join(sys.argv)[:500]}
     text = json.dumps(holder).encode()
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, text, 0)
+    with contextlib.suppress(OSError):  # a full disk: the lock is held all the same, by somebody without a name
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, text, 0)
 
 
 def _read_holder(descriptor: int) -> str:
