@@ -6,6 +6,7 @@ from setwise_engine.collection._lock import WriterLock
 from setwise_engine.collection._metadata import MetadataScalar, MetadataValue, check_id, check_metadata
 from setwise_engine.collection._restore import restore
 from setwise_engine.collection._schema import FORMAT_VERSION
+from setwise_engine.collection._scrub import Scrub
 from setwise_engine.collection._snapshot import Snapshot
 from setwise_engine.collection._snapshot_tar import SnapshotTar, snapshot_tar, write_snapshot
 from setwise_engine.collection._types import (
@@ -14,6 +15,7 @@ from setwise_engine.collection._types import (
     ImageRecord,
     IndexInfo,
     Known,
+    ScrubProblem,
     Settings,
     SnapshotInfo,
     Source,
@@ -33,6 +35,8 @@ __all__ = [
     "Known",
     "MetadataScalar",
     "MetadataValue",
+    "Scrub",
+    "ScrubProblem",
     "Settings",
     "Snapshot",
     "SnapshotInfo",

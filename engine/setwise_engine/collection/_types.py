@@ -16,6 +16,7 @@ __all__ = [
     "ImageRecord",
     "IndexInfo",
     "Known",
+    "ScrubProblem",
     "SegmentEntry",
     "Settings",
     "SnapshotInfo",
@@ -169,3 +170,12 @@ class SnapshotInfo:
     sha256: str
     version: int
     images: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScrubProblem:
+    """A file that is not what was written. message: a sentence; index: the file is derived and can be built anew."""
+
+    file: str
+    message: str
+    index: bool = False

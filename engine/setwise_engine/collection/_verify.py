@@ -9,18 +9,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from setwise_engine.coarse import Coarse
-from setwise_engine.collection._catalog import Catalog, read_settings, read_text
+from setwise_engine.collection._catalog import Catalog, read_number, read_settings, read_text
 from setwise_engine.collection._encoder_file import load_encoder
 from setwise_engine.collection._index import INDEX_FOLDER, read_sidecar
-from setwise_engine.collection._metadata import read_metadata
 from setwise_engine.collection._place import existing_folder, is_writable
 from setwise_engine.collection._schema import sqlite_errors
 from setwise_engine.collection._segment import Segment
+from setwise_engine.collection._segment_problems import count_rows, row_problems
 from setwise_engine.collection._types import SegmentEntry, VerifyReport
-from setwise_engine.collection._view import ROW_BITS, read_view
+from setwise_engine.collection._view import entries
 from setwise_engine.collection._writer import SEGMENTS_FOLDER
 from setwise_engine.errors import CollectionError, CorruptError
-from setwise_engine.matching import gate_holds
 
 __all__ = ["verify_folder"]
 
@@ -62,8 +61,9 @@ class _Run:
     def all(self, connection: sqlite3.Connection) -> None:
         """Catalog first, then what it refers to."""
         self.problems += _catalog_problems(connection)
-        view = read_view(connection, None)
-        self._total = sum(entry.bytes for entry in view.entries.values())
+        read_number(connection, "version")  # raises when it is gone
+        segments = entries(connection)
+        self._total = sum(entry.bytes for entry in segments.values())
         uuid = read_text(connection, "uuid")
         try:
             settings = read_settings(connection)
@@ -71,11 +71,11 @@ class _Run:
         except CollectionError as error:
             self.problems.append(str(error))
             # What the segments should look like is unknown now; whether their bytes are those written is not.
-            for entry in view.entries.values():
+            for entry in segments.values():
                 self._bytes(entry)
         else:
             coarse = Coarse(settings.coarse, encoder.coarse_basis).dims
-            for entry in view.entries.values():
+            for entry in segments.values():
                 self._segment(connection, entry, uuid, settings.dims, coarse)
         self.problems += _index_problems(self._folder, uuid)
 
@@ -86,7 +86,8 @@ class _Run:
         except CollectionError as error:
             self.problems.append(str(error))
             return
-        self.problems += self._row_problems(connection, entry, segment)
+        self.images += count_rows(connection, entry)
+        self.problems += row_problems(connection, entry, segment, recompute=self._recompute)
         if len(self.problems) == before:
             self._bytes(entry)
 
@@ -98,38 +99,6 @@ class _Run:
             return
         if not same:
             self.problems.append(f"segment {entry.file} differs from its SHA-256; restore it from a backup")
-
-    def _row_problems(self, connection: sqlite3.Connection, entry: SegmentEntry, segment: Segment) -> Iterator[str]:
-        try:
-            segment.coarse()
-        except CorruptError as error:
-            yield str(error)
-        span = (entry.id << ROW_BITS, (entry.id + 1) << ROW_BITS)
-        columns = "key, id, metadata, tokens, width, height, grid_rows, grid_columns"
-        rows = connection.execute(f"SELECT {columns} FROM images WHERE key >= ? AND key < ? ORDER BY key", span)
-        for key, id, metadata, tokens, *shape in rows:
-            row = key - span[0]
-            self.images += 1
-            if row >= entry.rows:
-                yield f"image {id!r} is row {row} of segment {entry.file}, which has {entry.rows} rows"
-                continue
-            try:
-                read_metadata(metadata, id)
-                self._check_row(segment, row, id)
-            except CorruptError as error:
-                yield str(error)
-            here = [*(segment.image_size(row) or (None, None)), *(segment.grid(row) or (None, None))]
-            if (tokens, shape) != (segment.token_count(row), here):
-                yield f"image {id!r} has other numbers of tokens, grid or size in the catalog than in {entry.file}"
-
-    def _check_row(self, segment: Segment, row: int, id: str) -> None:
-        tokens, gate = segment.tokens(row, id), segment.gate(row)
-        if gate is None:
-            return
-        segment.check(row, id, gate=True)
-        if self._recompute and not gate_holds(gate, tokens):
-            message = f"the int8 gate of image {id!r}, row {row} of segment {segment.file}, does not fit its tokens"
-            raise CorruptError(f"{message}; searches may miss it: append the image again")
 
     def _advance(self, step: int) -> None:
         self.done += step
