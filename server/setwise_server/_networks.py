@@ -63,13 +63,18 @@ class Networks:
                 self._networks[wanted.model_fingerprint] = network
             return encoder
 
+    @property
+    def default(self) -> str:
+        """What new collections are made with when nothing else is asked for."""
+        return str(self._settings.models[0])
+
     def offered(self, name: str) -> Network:
-        """One of the networks that new collections may be made with; "" is the first. Loads it if no call did yet.
+        """One of the networks that new collections may be made with; loads it if no call did yet.
 
         Raises NotFound for any other name, Unavailable when the weights are not here.
         """
         offers = self._settings.models
-        offer = offers[0] if not name else next((each for each in offers if str(each) == name), None)
+        offer = next((each for each in offers if str(each) == name), None)
         if offer is None:
             known = ", ".join(map(str, offers))
             raise NotFound(f'this server offers no model "{name}"; choose one of {known}', field="model")

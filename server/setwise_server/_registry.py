@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Mapping, Sequence
 from io import BytesIO
@@ -10,13 +11,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from setwise_engine.errors import InvalidInput, NotFound
+from setwise_engine.errors import EngineError, InvalidInput, NotFound
 from setwise_engine.features import ModelInfo
 from setwise_server._entry import Entry, State
 from setwise_server._networks import ImageEncoder, Networks
 from setwise_server.settings import ServerSettings
 
 __all__ = ["Entry", "ImageEncoder", "Registry", "State"]
+
+log = logging.getLogger("setwise.server")
 
 
 class Registry:
@@ -73,6 +76,8 @@ class Registry:
         known = ", ".join(f'"{known}"' for known in names) or "none"
         if not name and names:
             raise InvalidInput(f"this server holds several collections; name one of {known}", field=field)
+        if name in aliases:
+            raise NotFound(f'"{name}" stands for collection "{aliases[name]}", which is not there', field=field)
         raise NotFound(f'no collection is named "{name}"; this server holds {known}', field=field)
 
     @property
@@ -116,10 +121,18 @@ class Registry:
         return self.networks.infos()
 
     def warm(self) -> None:
-        """Load and run every network once and touch every index, so that the first caller need not wait."""
+        """Load and run every network once and touch every index, so that the first caller need not wait.
+
+        Raises what stands in the way of a collection that was given by path; that of one in a root folder is logged.
+        """
         for entry in self.entries():
-            if entry.state is State.READY:
-                self._warm(entry)
+            try:
+                if entry.state is State.READY:
+                    self._warm(entry)
+            except EngineError as error:
+                if self.settings.root is None:
+                    raise
+                log.error('collection "%s" cannot be warmed up: %s', entry.name, error)
 
     def close(self) -> None:
         """Commit what waits and close every collection."""

@@ -10,8 +10,8 @@ from google.rpc.status_pb2 import Status
 
 from setwise_server._call import Call
 from setwise_server._errors import UnknownMethodError
+from setwise_server._holdings import Holdings
 from setwise_server._local_streams import local_stream
-from setwise_server._registry import Registry
 from setwise_server._scratch import scratch_collection
 from setwise_server._status import status_of
 from setwise_server.handlers import Kind, Method, methods
@@ -30,10 +30,10 @@ class LocalServer:
         settings = ServerSettings()
         with ExitStack() as stack:
             folder = stack.enter_context(scratch_collection()) if path is None else path
-            self._registry = Registry([folder], settings)
-            stack.callback(self._registry.close)
+            holdings = Holdings([folder], settings)
+            stack.callback(holdings.close)
             self._stack = stack.pop_all()
-        self._methods = methods(self._registry, settings)
+        self._methods = methods(holdings)
 
     def call(self, method: str, request: Message, timeout: float | None = None) -> tuple[Status, Message | None]:
         """Answer a request as the wire would: `method` is "/setwise.v1.SearchService/Search" and the like, `timeout`

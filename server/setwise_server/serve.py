@@ -15,10 +15,10 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 from threadpoolctl import threadpool_limits
 
 from setwise_server._errors import PortError
+from setwise_server._holdings import Holdings
 from setwise_server._interceptor import ErrorInterceptor
 from setwise_server._pools import Pools
 from setwise_server._ports import check_port
-from setwise_server._registry import Registry
 from setwise_server._servicer import SERVICES, Servicer
 from setwise_server.handlers import methods
 from setwise_server.settings import ServerSettings, address
@@ -37,7 +37,7 @@ class Server:
     def __init__(self, paths: Sequence[str | Path], settings: ServerSettings) -> None:
         self._paths = paths
         self._settings = settings
-        self._registry: Registry | None = None
+        self._holdings: Holdings | None = None
         self._blas: threadpool_limits | None = None
         self._pools = Pools(settings)
         self._servicer = Servicer(self._pools, settings.limits.max_message_bytes)
@@ -61,32 +61,35 @@ class Server:
     async def load(self) -> int:
         """Open the collections, load and warm their networks, turn SERVING; the number of collections.
 
-        Raises what Registry raises.
+        Raises what Holdings raises.
         """
-        registry = await asyncio.to_thread(self._open)
-        self._servicer.open(methods(registry, self._settings))
+        holdings = await asyncio.to_thread(self._open)
+        self._servicer.open(methods(holdings))
+        holdings.start()
         await self._announce(SERVING)
-        return len(registry)
+        return len(holdings.registry)
 
     async def stop(self) -> None:
         """Turn NOT_SERVING, refuse new calls, tell streams to end, give what runs `grace` seconds, close everything."""
         await self._health.enter_graceful_shutdown()
         self._servicer.drain()
+        if self._holdings is not None:
+            await asyncio.to_thread(self._holdings.stop)
         await self._pools.drain(self._settings.grace)
         await self._grpc.stop(FLUSH_S)
         await self._pools.close()
-        if self._registry is not None:
-            await asyncio.to_thread(self._registry.close)
+        if self._holdings is not None:
+            await asyncio.to_thread(self._holdings.close)
         if self._blas is not None:
             self._blas.restore_original_limits()
 
-    def _open(self) -> Registry:
-        self._registry = Registry(self._paths, self._settings)
-        self._registry.warm()
+    def _open(self) -> Holdings:
+        self._holdings = Holdings(self._paths, self._settings)
+        self._holdings.registry.warm()
         # Calls are the parallelism. BLAS threads beside them only wait for each other: on two busy cores encoding took
         # 49-93 ms with them, 2-8 ms without.
         self._blas = threadpool_limits(1, user_api="blas")
-        return self._registry
+        return self._holdings
 
     async def _announce(self, status: int) -> None:
         for name in ("", *SERVICES):

@@ -2,41 +2,62 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from setwise_proto.v1 import collections_pb2, images_pb2, search_pb2, server_pb2
-from setwise_server._registry import Registry
+from setwise_server._holdings import Holdings
 from setwise_server.handlers._method import Emit, Kind, Method, Requests
 from setwise_server.handlers.collections import CollectionHandlers
 from setwise_server.handlers.images import ImageHandlers
 from setwise_server.handlers.search import SearchHandlers
 from setwise_server.handlers.server import ServerHandlers
-from setwise_server.settings import ServerSettings
 
 __all__ = ["Emit", "Kind", "Method", "Requests", "methods"]
 
 
-def methods(registry: Registry, settings: ServerSettings) -> dict[str, Method]:
+def methods(holdings: Holdings) -> dict[str, Method]:
     """Every rpc of every service, by its path."""
-    search = SearchHandlers(registry, settings.limits)
-    images = ImageHandlers(registry, settings.limits)
-    collections = CollectionHandlers(registry)
-    server = ServerHandlers(registry, settings)
-    table = (
-        Method("/setwise.v1.SearchService/Search", search_pb2.SearchRequest, search.search),
-        Method("/setwise.v1.SearchService/SearchBatch", search_pb2.SearchBatchRequest, search.search_batch),
-        Method("/setwise.v1.SearchService/Rerank", search_pb2.RerankRequest, search.rerank),
-        Method("/setwise.v1.SearchService/Compare", search_pb2.CompareRequest, search.compare),
-        Method("/setwise.v1.ImageService/GetImage", images_pb2.GetImageRequest, images.get_image),
-        Method("/setwise.v1.ImageService/ListImages", images_pb2.ListImagesRequest, images.list_images),
-        Method(
-            "/setwise.v1.CollectionService/ListCollections",
-            collections_pb2.ListCollectionsRequest,
-            collections.list_collections,
-        ),
-        Method(
-            "/setwise.v1.CollectionService/GetCollection",
-            collections_pb2.GetCollectionRequest,
-            collections.get_collection,
-        ),
-        Method("/setwise.v1.ServerService/GetServerInfo", server_pb2.GetServerInfoRequest, server.get_server_info),
+    registry, limits = holdings.registry, holdings.registry.settings.limits
+    return {
+        method.path: method
+        for method in (
+            *_search_methods(SearchHandlers(registry, limits)),
+            *_image_methods(ImageHandlers(registry, limits)),
+            *_collection_methods(CollectionHandlers(registry, holdings.keeper, holdings.maintenance)),
+            Method(
+                "/setwise.v1.ServerService/GetServerInfo",
+                server_pb2.GetServerInfoRequest,
+                ServerHandlers(registry).get_server_info,
+            ),
+        )
+    }
+
+
+def _search_methods(search: SearchHandlers) -> Iterator[Method]:
+    service = "/setwise.v1.SearchService"
+    yield Method(f"{service}/Search", search_pb2.SearchRequest, search.search)
+    yield Method(f"{service}/SearchBatch", search_pb2.SearchBatchRequest, search.search_batch)
+    yield Method(f"{service}/Rerank", search_pb2.RerankRequest, search.rerank)
+    yield Method(f"{service}/Compare", search_pb2.CompareRequest, search.compare)
+
+
+def _image_methods(images: ImageHandlers) -> Iterator[Method]:
+    service = "/setwise.v1.ImageService"
+    yield Method(f"{service}/GetImage", images_pb2.GetImageRequest, images.get_image)
+    yield Method(f"{service}/ListImages", images_pb2.ListImagesRequest, images.list_images)
+
+
+def _collection_methods(collections: CollectionHandlers) -> Iterator[Method]:
+    service, pb = "/setwise.v1.CollectionService", collections_pb2
+    yield Method(f"{service}/ListCollections", pb.ListCollectionsRequest, collections.list_collections)
+    yield Method(f"{service}/GetCollection", pb.GetCollectionRequest, collections.get_collection)
+    yield Method(f"{service}/CreateCollection", pb.CreateCollectionRequest, collections.create_collection)
+    yield Method(f"{service}/FitEncoder", pb.FitEncoderRequest, collections.fit_encoder, Kind.STREAM)
+    yield Method(f"{service}/DropCollection", pb.DropCollectionRequest, collections.drop_collection, Kind.WAITING)
+    yield Method(f"{service}/SetAlias", pb.SetAliasRequest, collections.set_alias, Kind.WAITING)
+    yield Method(f"{service}/DeleteAlias", pb.DeleteAliasRequest, collections.delete_alias, Kind.WAITING)
+    yield Method(f"{service}/ListAliases", pb.ListAliasesRequest, collections.list_aliases)
+    yield Method(
+        f"{service}/CompactCollection", pb.CompactCollectionRequest, collections.compact_collection, Kind.WAITING
     )
-    return {method.path: method for method in table}
+    yield Method(f"{service}/DownloadSnapshot", pb.DownloadSnapshotRequest, collections.download_snapshot, Kind.STREAM)

@@ -1,25 +1,32 @@
-"""CollectionService: what the server holds."""
+"""CollectionService: what the server holds, and how that is made, kept and dropped."""
 
 from __future__ import annotations
 
+from setwise_engine.collection import snapshot_tar
+from setwise_engine.errors import Incompatible, InvalidInput, ReadOnlyError, Unavailable
 from setwise_proto.v1 import collections_pb2 as pb
 from setwise_server._call import Call
+from setwise_server._describe import describe
+from setwise_server._errors import NotReadyError, at
+from setwise_server._fitting import Sample
+from setwise_server._keeper import Keeper
+from setwise_server._maintenance import Maintenance
+from setwise_server._making import make_encoder, settings_of, waiting_of
 from setwise_server._registry import Entry, Registry, State
+from setwise_server._waiting import load_waiting
+from setwise_server.handlers._method import Emit, Requests
 
 __all__ = ["CollectionHandlers"]
 
-_STATES = {
-    State.READY: pb.COLLECTION_STATE_READY,
-    State.WAITS: pb.COLLECTION_STATE_WAITS_FOR_ENCODER,
-    State.FAILED: pb.COLLECTION_STATE_FAILED,
-}
-
 
 class CollectionHandlers:
-    """Each method takes a request and its Call and gives the response, or raises."""
+    """Each unary method takes a request and its Call and gives the response, or raises; the others emit theirs."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, keeper: Keeper | None, maintenance: Maintenance) -> None:
+        """keeper: None where no root folder is served; then collections can be neither made nor dropped."""
         self._registry = registry
+        self._keeper = keeper
+        self._maintenance = maintenance
 
     def list_collections(self, request: pb.ListCollectionsRequest, call: Call) -> pb.ListCollectionsResponse:
         """All collections, by name."""
@@ -29,35 +36,113 @@ class CollectionHandlers:
         """One collection."""
         return pb.GetCollectionResponse(collection=self._describe(self._registry.find(request.name, field="name")))
 
-    def _describe(self, entry: Entry) -> pb.Collection:
-        told = pb.Collection(
-            name=entry.name,
-            state=_STATES[entry.state],
-            problem=entry.problem,
-            aliases=self._registry.aliases_of(entry.name),
+    def create_collection(self, request: pb.CreateCollectionRequest, call: Call) -> pb.CreateCollectionResponse:
+        """A new collection, empty, or waiting for its encoder."""
+        keeper = self._changing()
+        waiting = waiting_of(request, self._registry)
+        if request.encoder == pb.ENCODER_SOURCE_FIT:
+            if waiting.model:
+                self._registry.networks.offered(waiting.model)
+            call.check()
+            entry = keeper.wait(request.name, waiting)
+        else:
+            made = make_encoder(request, waiting, self._registry)
+            call.check()
+            entry = keeper.create(request.name, made.settings, made.encoder)
+        return pb.CreateCollectionResponse(collection=self._describe(entry))
+
+    def fit_encoder(self, requests: Requests, call: Call, emit: Emit) -> None:
+        """A stream of samples in, the finished collection out. Answers early once more samples would not be used."""
+        keeper = self._changing()
+        entry = self._start(requests)
+        sample = Sample(load_waiting(entry.path), self._registry.networks, self._registry.settings.limits)
+        for request in requests:
+            if request.WhichOneof("message") != "data":
+                raise InvalidInput("start comes first and once; send data", field="start")
+            sample.add(request.data.images, call)
+            if sample.full:
+                break
+        if call.draining:
+            raise NotReadyError("the server is about to stop; send the samples again shortly")
+        encoder = sample.fit()
+        call.check()
+        info = sample.network.extractor.info if sample.network else None
+        entry = keeper.finish(entry.name, settings_of(load_waiting(entry.path), info, encoder), encoder)
+        emit(pb.FitEncoderResponse(collection=self._describe(entry), samples=len(sample)))
+
+    def drop_collection(self, request: pb.DropCollectionRequest, call: Call) -> pb.DropCollectionResponse:
+        """It and all its images are gone."""
+        self._changing().drop(request.name)
+        return pb.DropCollectionResponse()
+
+    def set_alias(self, request: pb.SetAliasRequest, call: Call) -> pb.SetAliasResponse:
+        """A name stands for a collection."""
+        return pb.SetAliasResponse(previous=self._changing().set_alias(request.alias, request.collection))
+
+    def delete_alias(self, request: pb.DeleteAliasRequest, call: Call) -> pb.DeleteAliasResponse:
+        """It stands for nothing any more."""
+        self._changing().delete_alias(request.alias)
+        return pb.DeleteAliasResponse()
+
+    def list_aliases(self, request: pb.ListAliasesRequest, call: Call) -> pb.ListAliasesResponse:
+        """All aliases, by name."""
+        aliases = sorted(self._registry.aliases.items())
+        return pb.ListAliasesResponse(aliases=[pb.Alias(alias=name, collection=target) for name, target in aliases])
+
+    def compact(self, request: pb.CompactCollectionRequest, call: Call) -> pb.CompactCollectionResponse:
+        """What is due is done now."""
+        entry = self._registry.get(request.name, field="name")
+        done = self._maintenance.compact_now(entry, call, everything=request.everything)
+        return pb.CompactCollectionResponse(
+            segments_before=done.segments_before,
+            segments_after=done.segments_after,
+            dropped=done.dropped,
+            freed_bytes=done.bytes_before - done.bytes_after,
+            written_bytes=done.bytes_written,
+            collection=self._describe(entry),
         )
-        if entry.state is State.READY:
-            told.MergeFrom(_contents(entry))
-        return told
+
+    def download_snapshot(self, requests: Requests, call: Call, emit: Emit) -> None:
+        """One version as a tar file, piece by piece."""
+        request = _only(requests)
+        entry = self._registry.get(request.name, field="name")
+        with snapshot_tar(entry.collection) as snapshot:
+            start = pb.SnapshotStart(
+                name=entry.name, version=snapshot.version, images=snapshot.images, bytes=snapshot.bytes
+            )
+            emit(pb.DownloadSnapshotResponse(start=start))
+            for piece in snapshot.pieces():
+                call.check()
+                emit(pb.DownloadSnapshotResponse(piece=piece))
+            end = pb.SnapshotEnd(bytes=snapshot.bytes, sha256=snapshot.sha256)
+        emit(pb.DownloadSnapshotResponse(end=end))
+
+    def _describe(self, entry: Entry) -> pb.Collection:
+        return describe(entry, self._registry)
+
+    def _changing(self) -> Keeper:
+        """The keeper, when callers may make and drop collections here."""
+        if self._registry.settings.read_only:
+            raise ReadOnlyError("this server was started with --read-only; ask another one")
+        if self._keeper is None:
+            raise Unavailable("this server serves given collections; start one over a folder: setwise serve --root DIR")
+        return self._keeper
+
+    def _start(self, requests: Requests) -> Entry:
+        """The collection that waits for the encoder which the stream is about."""
+        first = next(requests, None)
+        if first is None or first.WhichOneof("message") != "start":
+            raise InvalidInput("the first message names the collection; send start", field="start")
+        entry = self._registry.find(first.start.collection, "start.collection")
+        if entry.state is State.WAITS:
+            return entry
+        with at("start.collection"):
+            entry.check_ready()
+            raise Incompatible(f'collection "{entry.name}" has an encoder, which stays; make another collection')
 
 
-def _contents(entry: Entry) -> pb.Collection:
-    settings, info = entry.collection.settings, entry.collection.info()
-    return pb.Collection(
-        uuid=entry.collection.uuid,
-        images=info.images,
-        tokens=info.tokens,
-        dims=settings.dims,
-        model=settings.model,
-        model_fingerprint=settings.model_fingerprint,
-        image_size=settings.image_size,
-        encoder_fingerprint=settings.encoder_fingerprint,
-        sigma=info.sigma,
-        coarse=settings.coarse,
-        version=info.version,
-        indexed=info.indexed,
-        bytes=info.total_bytes,
-        writable=not entry.collection.read_only,
-        segments=info.segments,
-        dead_images=info.dead_rows,
-    )
+def _only(requests: Requests) -> pb.DownloadSnapshotRequest:
+    request = next(requests, None)
+    if not isinstance(request, pb.DownloadSnapshotRequest):
+        raise InvalidInput("the request is missing; send one")
+    return request

@@ -13,7 +13,6 @@ from setwise_proto.v1 import server_pb2 as pb
 from setwise_server._call import Call
 from setwise_server._registry import Registry
 from setwise_server._tensors import grid_to_proto
-from setwise_server.settings import ServerSettings
 
 __all__ = ["ServerHandlers"]
 
@@ -23,17 +22,18 @@ LIBRARIES = ("numpy", "torch", "faiss-cpu", "grpcio", "protobuf")
 class ServerHandlers:
     """Each method takes a request and its Call and gives the response, or raises."""
 
-    def __init__(self, registry: Registry, settings: ServerSettings) -> None:
+    def __init__(self, registry: Registry) -> None:
         self._registry = registry
-        self._settings = settings
 
     def get_server_info(self, request: pb.GetServerInfoRequest, call: Call) -> pb.GetServerInfoResponse:
         """Versions, limits and models."""
+        settings = self._registry.settings
         limits = pb.Limits(
-            **asdict(self._settings.limits),
+            **asdict(settings.limits),
             default_candidates=default_candidates(10),
-            max_concurrent=self._settings.workers,
-            max_queue=self._settings.max_queue,
+            max_concurrent=settings.workers,
+            max_queue=settings.max_queue,
+            max_streams=settings.max_streams,
         )
         return pb.GetServerInfoResponse(
             version=version("setwise"),
@@ -41,6 +41,9 @@ class ServerHandlers:
             limits=limits,
             models=[_model(info) for info in self._registry.models()],
             libraries=_libraries() | {"kernel": kernel_name()},
+            writable=not settings.read_only,
+            has_root=settings.root is not None,
+            offered_models=[str(offer) for offer in settings.models],
         )
 
 

@@ -1,0 +1,115 @@
+"""Fitting the encoder of a collection that waits for it to sample images that a caller sends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from setwise_engine.encoder import Encoder, fit_encoder
+from setwise_engine.errors import Incompatible, InvalidInput
+from setwise_engine.feature_set import Stage
+from setwise_engine.features import PreparedImage, prepare_image
+from setwise_proto.v1 import images_pb2
+from setwise_server._call import Call
+from setwise_server._errors import LimitError, at
+from setwise_server._making import DEFAULT_DIMS
+from setwise_server._networks import Network, Networks
+from setwise_server._tensors import features_from_proto
+from setwise_server._waiting import Waiting
+from setwise_server.settings import Limits
+
+__all__ = ["Sample"]
+
+SAMPLE = 500
+SAMPLE_BYTES = 256 * 2**20
+BATCH = 8
+
+Tokens = NDArray[np.floating[Any]]
+
+
+class Sample:
+    """Raw token sets of sample images, as many as an encoder is fitted to: 500, or 256 MiB of tokens."""
+
+    def __init__(self, waiting: Waiting, networks: Networks, limits: Limits) -> None:
+        """network: that of the collection, loaded now; None for ready-made sets."""
+        self.network: Network | None = networks.offered(waiting.model) if waiting.model else None
+        self._waiting = waiting
+        self._decode = networks.decode
+        self._limits = limits
+        self._sets: list[Tokens] = []
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._sets)
+
+    @property
+    def full(self) -> bool:
+        """Whether more would not be used."""
+        return len(self._sets) >= SAMPLE or self._bytes >= SAMPLE_BYTES
+
+    def add(self, images: Sequence[images_pb2.ImageInput], call: Call) -> None:
+        """Take more samples. Raises InvalidInput, Incompatible naming the one at fault, and what `call` raises."""
+        for first in range(0, len(images), BATCH):
+            if self.full:
+                return
+            call.check()
+            self._add(images[first : first + BATCH], first, call)
+
+    def fit(self) -> Encoder:
+        """The encoder. Raises InvalidInput for no samples and when they do not span the dims that were asked for."""
+        model = self.network.extractor.info.fingerprint if self.network else ""
+        if not any(len(tokens) for tokens in self._sets):
+            raise InvalidInput("an encoder cannot be fitted to no tokens; send sample images", field="data.images")
+        encoder = fit_encoder(self._sets, model=model, dims=self._waiting.dims or DEFAULT_DIMS)
+        if self._waiting.dims not in (None, encoder.dims):
+            raise InvalidInput(
+                f"the collection was made for {self._waiting.dims} dims, these {len(self)} samples span only "
+                f"{encoder.dims}; send more of them",
+                field="data.images",
+            )
+        return encoder
+
+    def _add(self, images: Sequence[images_pb2.ImageInput], first: int, call: Call) -> None:
+        pixels: list[PreparedImage] = []
+        for number, image in enumerate(images, first):
+            with at(f"data.images[{number}]"):
+                if image.WhichOneof("content") == "features":
+                    self._keep(self._raw(image))
+                else:
+                    pixels.append(self._prepare(image))
+        if pixels and self.network is not None:
+            with self.network.lock:
+                call.check()
+                raw = self.network.extractor.extract(np.stack([image.pixels for image in pixels]))
+            for tokens in raw:
+                self._keep(tokens)
+
+    def _keep(self, tokens: Tokens) -> None:
+        self._sets.append(tokens)
+        self._bytes += tokens.nbytes
+
+    def _prepare(self, image: images_pb2.ImageInput) -> PreparedImage:
+        if image.WhichOneof("content") is None:
+            raise InvalidInput("the sample is empty; give an image or a feature set")
+        if self.network is None:
+            raise Incompatible("the collection is for ready-made feature sets; give one", field="image")
+        allowed = self._limits.max_image_bytes
+        if len(image.image) > allowed:
+            message = (
+                f"the image has {len(image.image)} bytes; this server takes at most {allowed}. Send a smaller copy"
+            )
+            raise LimitError(message, field="image", limit="max_image_bytes", allowed=allowed)
+        with at("image"):
+            return prepare_image(image.image, self.network.extractor.info.image_size, limits=self._decode)
+
+    def _raw(self, image: images_pb2.ImageInput) -> Tokens:
+        with at("features"):
+            features = features_from_proto(image.features, self._limits)
+            wanted = self.network.extractor.info.fingerprint if self.network else ""
+            if features.stage is not Stage.RAW or features.model != wanted:
+                made_by = f"model {wanted}" if wanted else "no named model"
+                raise Incompatible(f"an encoder is fitted to raw tokens of {made_by}; give such a set")
+            return features.tokens
