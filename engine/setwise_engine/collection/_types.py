@@ -179,3 +179,6 @@ class ScrubProblem:
     file: str
     message: str
     index: bool = False
+
+    def __str__(self) -> str:
+        return self.message
