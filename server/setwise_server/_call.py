@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from google.protobuf.message import Message
 
 from setwise_engine.errors import CancelledError, DeadlineError
 
-__all__ = ["Call"]
+__all__ = ["Call", "Emit", "Requests"]
+
+Emit = Callable[[Message], None]
+"""Sends one reply of a stream: thread-safe, blocks while the caller reads too slowly. Raises CancelledError when the
+caller has gone and ReplyTooLargeError for more than a message may hold."""
+
+Requests = Iterator[Any]
+"""The messages of a stream as they come. Ends when the caller half-closes and, with `call.draining` true, when the
+server is about to stop. Raises InvalidInput for bytes that are no message, CancelledError when the caller has gone."""
 
 
 class Call:

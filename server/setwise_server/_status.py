@@ -13,9 +13,10 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
 from setwise_engine import errors
+from setwise_proto.v1.types_pb2 import ItemError
 from setwise_server._errors import BusyError, NotReadyError, ReplyTooLargeError, UnknownMethodError
 
-__all__ = ["DETAILS_KEY", "DOMAIN", "error_info", "grpc_code", "status_of"]
+__all__ = ["DETAILS_KEY", "DOMAIN", "error_info", "grpc_code", "item_error", "status_of"]
 
 DOMAIN = "setwise"
 DETAILS_KEY = "grpc-status-details-bin"
@@ -72,6 +73,13 @@ def error_info(status: Status) -> ErrorInfo:
     info = ErrorInfo()
     status.details[0].Unpack(info)
     return info
+
+
+def item_error(error: Exception) -> ItemError:
+    """As `status_of`, for one item of several."""
+    status = status_of(error)
+    info = error_info(status)
+    return ItemError(code=status.code, message=status.message, reason=info.reason, field=info.metadata["field"])
 
 
 def _code(error: errors.EngineError) -> grpc.StatusCode:

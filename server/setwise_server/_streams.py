@@ -49,14 +49,14 @@ class Stream:
             self._drained.set_result(None)
 
     def requests(self) -> Iterator[Message]:
-        """The messages as they come; see handlers.Requests."""
+        """The messages as they come; see Requests."""
         while (data := self._await(self._read())) is not None:
             self._call.check()
             yield self._parse(data)
         self._call.check()
 
     def emit(self, message: Message) -> None:
-        """Send one message; see handlers.Emit."""
+        """Send one message; see Emit."""
         data = check_reply(message, self._max_reply_bytes)
         with self._writing:  # gRPC takes one at a time
             self._call.check()

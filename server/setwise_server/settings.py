@@ -19,7 +19,7 @@ class Limits:
     """What one call may ask for; clients read the same numbers from GetServerInfo.
 
     Bytes of a message and of an encoded image, pixels of a decoded image, tokens of a feature set, queries of a batch,
-    hits and candidates of a search.
+    hits and candidates of a search, conditions, joints and values of a filter, ids or changes of one writing call.
     """
 
     max_message_bytes: int = 16 * _MIB
@@ -29,6 +29,8 @@ class Limits:
     max_batch: int = 32
     max_k: int = 1000
     max_candidates: int = 20_000
+    max_filter_terms: int = 10_000
+    max_changes: int = 10_000
 
 
 @dataclass(frozen=True, slots=True)

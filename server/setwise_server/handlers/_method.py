@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -10,16 +10,9 @@ from typing import Any
 from google.protobuf.message import DecodeError, Message
 
 from setwise_engine.errors import InvalidInput
+from setwise_server._call import Emit, Requests
 
 __all__ = ["Emit", "Kind", "Method", "Requests"]
-
-Emit = Callable[[Message], None]
-"""Sends one reply of a stream: thread-safe, blocks while the caller reads too slowly. Raises CancelledError when the
-caller has gone and ReplyTooLargeError for more than a message may hold."""
-
-Requests = Iterator[Any]
-"""The messages of a stream as they come. Ends when the caller half-closes and, with `call.draining` true, when the
-server is about to stop. Raises InvalidInput for bytes that are no message, CancelledError when the caller has gone."""
 
 
 class Kind(StrEnum):

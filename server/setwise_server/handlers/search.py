@@ -8,13 +8,12 @@ from setwise_engine.errors import CancelledError, DeadlineError, InvalidInput
 from setwise_engine.feature_set import FeatureSet
 from setwise_engine.search import Answer, Options
 from setwise_proto.v1 import search_pb2 as pb
-from setwise_proto.v1 import types_pb2
 from setwise_server import convert
 from setwise_server._call import Call
 from setwise_server._errors import LimitError, at
 from setwise_server._regions import regions_at
 from setwise_server._registry import Entry, Registry
-from setwise_server._status import error_info, status_of
+from setwise_server._status import item_error
 from setwise_server._tensors import features_from_proto, features_to_proto
 from setwise_server.handlers._queries import Queries, Resolved, encode_set
 from setwise_server.settings import Limits
@@ -118,12 +117,7 @@ def _item(entry: Entry, query: Resolved, options: Options, call: Call) -> pb.Sea
     except (DeadlineError, CancelledError):
         raise
     except Exception as error:  # told as this item's status, and logged there when it is a fault of ours
-        status = status_of(error)
-        info = error_info(status)
-        item = types_pb2.ItemError(
-            code=status.code, message=status.message, reason=info.reason, field=info.metadata["field"]
-        )
-        return pb.SearchBatchItem(error=item)
+        return pb.SearchBatchItem(error=item_error(error))
 
 
 def _timings(query: Resolved, answer: Answer, call: Call) -> pb.Timings:
