@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from setwise_engine.collection import Collection, ImageRecord, Settings, Snapshot, _index
+from setwise_engine.collection import Collection, ImageRecord, Settings, Snapshot, _index_build
 from setwise_engine.encoder import Encoder
 from setwise_engine.errors import Incompatible
 
@@ -116,11 +116,11 @@ def test_dead_rows_do_not_starve_recall(collection: Collection, make: Make) -> N
         assert collection.info().indexed == 50
 
 
-@pytest.mark.parametrize("factory", [text for _, text in _index.FACTORIES])
+@pytest.mark.parametrize("factory", [text for _, text in _index_build.FACTORIES])
 def test_each_kind_of_index_finds_the_best(
     collection: Collection, make: Make, monkeypatch: pytest.MonkeyPatch, factory: str
 ) -> None:
-    monkeypatch.setattr(_index, "FACTORIES", ((math.inf, factory),))
+    monkeypatch.setattr(_index_build, "FACTORIES", ((math.inf, factory),))
     names = [f"i{n:04d}" for n in range(3000)]
     fill(collection, make, names, batch=1000)
     built = collection.build_index()
@@ -159,7 +159,7 @@ def test_an_index_that_cannot_be_used_is_ignored_with_a_line_in_the_log(
         case "sidecar":
             sidecar.write_text(sidecar.read_text()[:-20])
         case "version":
-            sidecar.write_text(json.dumps(said | {"format": 2}))
+            sidecar.write_text(json.dumps(said | {"format": 3}))
         case "owner":
             sidecar.write_text(json.dumps(said | {"collection": "another"}))
         case "empty":
@@ -173,7 +173,7 @@ def test_an_index_that_cannot_be_used_is_ignored_with_a_line_in_the_log(
         assert damage == "owner" or not opened.verify().ok
         opened.build_index()
         assert (opened.info().indexed, opened.verify().problems) == (20, [])
-        assert len(list((collection.path / "index").iterdir())) == 2
+        assert len(list((collection.path / "index").iterdir())) == 3
 
 
 def test_without_an_index_folder_all_is_well(collection: Collection, make: Make) -> None:

@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from setwise_engine.collection import Collection, ImageRecord, Snapshot, _mapping, _segment
+from setwise_engine.collection._rows import Rows
 from setwise_engine.errors import CorruptError, NotFound
 from setwise_engine.feature_set import FeatureSet, Stage
 
@@ -51,7 +52,6 @@ def test_live_keys_are_those_of_the_images(filled: Collection) -> None:
         assert len(live) == len(snapshot)
         assert not live.flags.writeable
         assert snapshot.view.is_live(live).all()
-        np.testing.assert_array_equal(snapshot.all_coarse()[0], live)
 
 
 def test_an_empty_collection_has_no_rows(collection: Collection) -> None:
@@ -78,19 +78,36 @@ def test_blocks_are_the_segments(filled: Collection) -> None:
             blocks[77]
 
 
-def test_blocks_stay_the_same_for_a_version_and_are_mapped_when_used(filled: Collection) -> None:
+def test_blocks_stay_the_same_for_a_version(filled: Collection) -> None:
     with Collection.open(filled.path) as opened:
         with opened.snapshot() as snapshot:
             blocks = snapshot.blocks()
-            assert opened._segments._mapped == {}
             assert blocks[3] is blocks[3]
-            assert list(opened._segments._mapped) == [3]
         with opened.snapshot() as snapshot:
             assert snapshot.blocks() is blocks
         filled.delete(["29-0"])
         with opened.snapshot() as snapshot:
             assert snapshot.blocks() is not blocks
             assert snapshot.blocks()[3] is blocks[3]
+
+
+def test_what_no_view_names_any_more_is_forgotten(filled: Collection) -> None:
+    with filled.snapshot() as snapshot:
+        view = snapshot.view
+        numbers, rows = view.split(snapshot.live_keys())
+    segments = {number: segment for number, segment in view.segments.items() if number > 20}
+    held = Rows()
+    held.hold(view.segments)
+    checked: list[int] = []
+    late = numbers > 20
+    held.check(view.segments, numbers[late], rows[late], checked.append, gate=False)
+    assert len(checked) == late.sum()
+    held.hold(segments)
+    assert held._table.segments == len(segments)
+    held.check(segments, numbers[late], rows[late], checked.append, gate=False)
+    assert len(checked) == late.sum()  # what was checked stays so
+    held.check(view.segments, numbers, rows, checked.append, gate=False)  # a view that is still in use
+    assert len(checked) == len(numbers) == len(set(checked)) + late.sum()
 
 
 @both
@@ -174,8 +191,7 @@ def test_threads_that_map_check_and_read_ahead_at_once(filled: Collection) -> No
                 for part in np.array_split(keys, 7):
                     snapshot.prefetch(part, gate=seed % 2 == 0)
                     snapshot.check_rows(part, gate=seed % 2 == 1)
-                seen = opened._segments._rows._seen[int(seed % 2 == 1)]
-                assert seen[opened._segments._places(snapshot.view, keys)[1]].sum() >= 1
+                assert opened._segments._rows._table.seen[int(seed % 2 == 1)].any()
         except BaseException as error:
             failures.append(error)
 

@@ -6,13 +6,13 @@ import contextlib
 import threading
 from pathlib import Path
 
-from setwise_engine.collection._index import INDEX_FOLDER, SIDECAR, Index, load_index
+from setwise_engine.collection._index import INDEX_FOLDER, SIDECAR, Index, find_index
 
 __all__ = ["CurrentIndex"]
 
 
 class CurrentIndex:
-    """Loads the index when it is first asked for, and again whenever its sidecar was replaced."""
+    """Finds the index when it is first asked for, and again whenever its sidecar was replaced."""
 
     def __init__(self, folder: Path, *, collection: str, coarse: str, dims: int) -> None:
         self._folder = folder
@@ -30,11 +30,17 @@ class CurrentIndex:
             if signature != self._signature:
                 self._index = None
                 if signature is not None:
-                    self._index = load_index(
+                    self._index = find_index(
                         self._folder, collection=self._collection, coarse=self._coarse, dims=self._dims
                     )
                 self._signature = signature
             return self._index
+
+    @property
+    def useless(self) -> bool:
+        """Whether there is an index, seen by the last `get`, that cannot be read."""
+        with self._lock:
+            return self._signature is not None and (self._index is None or self._index.broken)
 
     def _look(self) -> tuple[int, int, int] | None:
         with contextlib.suppress(OSError):

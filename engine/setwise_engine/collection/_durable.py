@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -42,13 +42,21 @@ class Disk:
 
         Raises ReadOnlyError when it could not be forced to disk, CollectionError when it could not be written.
         """
+
+        def fill(write: Callable[[Bytes], None]) -> None:
+            for chunk in chunks:
+                write(chunk)
+
+        self.publish_filled(path, fill)
+
+    def publish_filled(self, path: Path, fill: Callable[[Callable[[Bytes], None]], None]) -> None:
+        """As `publish`, of what `fill` hands to the function that it is given."""
         self.check()
         temporary = path.with_name(f"{path.name}.tmp")
         try:
             descriptor = self.create(temporary)
             try:
-                for chunk in chunks:
-                    self.write(descriptor, chunk)
+                fill(lambda chunk: self.write(descriptor, chunk))
                 self.fsync(descriptor)
             finally:
                 os.close(descriptor)

@@ -1,20 +1,22 @@
-"""The FAISS index: a derived file that may be deleted at any time (docs/format.md).
+"""The FAISS index: derived files that may be deleted at any time (docs/format.md).
 
-`index/coarse.json` names the FAISS file and says what it covers. Both are replaced by renaming only, and the FAISS file
-has a new name each time, so that whoever has mapped the old one keeps it. It is mapped read-only and never added to:
-adding to an index opened with IO_FLAG_MMAP_IFC aborts the process.
+`index/coarse.json` names the FAISS file and the births of its rows, and says what they cover. All are replaced by
+renaming only, and the two files have new names each time, so that whoever has mapped the old ones keeps them. They are
+mapped read-only and never added to: adding to an index opened with IO_FLAG_MMAP_IFC aborts the process.
+
+In the FAISS file a row is its place, 0 to rows - 1, so that a selector is a bit for each row; the births, int64, say
+which image it is, wherever compaction has moved it.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import logging
 import math
-import secrets
+import threading
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,33 +25,34 @@ import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
 
-from setwise_engine.collection._durable import Disk
+from setwise_engine.collection._mapping import map_file
 from setwise_engine.collection._view import View
 
-__all__ = ["INDEX_FOLDER", "SIDECAR", "Index", "Sidecar", "load_index", "make_index", "read_sidecar", "write_index"]
+__all__ = ["INDEX_FOLDER", "INDEX_VERSION", "SIDECAR", "Index", "Sidecar", "find_index", "probe", "read_sidecar"]
 
 INDEX_FOLDER = "index"
 SIDECAR = "coarse.json"
-INDEX_VERSION = 1
+INDEX_VERSION = 2
 IO_FLAG_MMAP_IFC = 0x200
 
-# Largest number of rows and factory string. 8-bit codes recall what floats recall at a quarter of the bytes, and lists
-# lose a little: docs/decisions/0070-coarse-vector-and-candidates.md.
-FACTORIES: tuple[tuple[float, str], ...] = (
-    (10_000, "IDMap2,Flat"),
-    (300_000, "IDMap2,SQ8"),
-    (math.inf, "IVF{lists},SQ8"),
-)
 _LEAST_PROBES = 32
 _LISTS_PER_PROBE = 8
-_TRAINING_ROWS_PER_LIST = 64
+_STEP = 1 << 22
+
+# FAISS builds its Python classes when it is imported: its stubs do not know their constructors.
+_faiss: Any = faiss
 
 _log = logging.getLogger("setwise")
 
 
 @dataclass(frozen=True, slots=True)
 class Sidecar:
-    """What `coarse.json` says of the FAISS file."""
+    """What `coarse.json` says of the files beside it.
+
+    segments: number and file of each segment that rows were born in. factory: what FAISS was asked for; asked: the
+    same, where somebody chose it and not the number of rows. file, births: names. bytes, sha256, crc32c: of the file;
+    births_sha256, births_crc32c: of the births, 8 bytes a row.
+    """
 
     format: int
     collection: str
@@ -59,22 +62,30 @@ class Sidecar:
     dims: int
     rows: int
     factory: str
+    asked: str
     file: str
     bytes: int
     sha256: str
     crc32c: str
+    births: str
+    births_sha256: str
+    births_crc32c: str
 
 
 class Index:
-    """A mapped FAISS index over keys."""
+    """An index over rows of one collection. Its files are checked and mapped when it is first searched."""
 
-    def __init__(self, sidecar: Sidecar, index: Any) -> None:
+    def __init__(self, folder: Path, sidecar: Sidecar) -> None:
+        """folder: the collection's. Raises OSError or ValueError when the files cannot be those of the sidecar."""
         self.sidecar = sidecar
         self.segments = {int(segment): file for segment, file in sidecar.segments.items()}
-        self._index = index
-        self._lists = faiss.try_extract_index_ivf(index)
-        lists = self._lists.nlist if self._lists is not None else 0
-        self._probes = min(lists, max(_LEAST_PROBES, lists // _LISTS_PER_PROBE))
+        self.broken = False
+        self.births: NDArray[np.int64] = np.zeros(0, np.int64)
+        self._folder = folder / INDEX_FOLDER
+        self._index: Any = None
+        self._lock = threading.Lock()
+        for name, size in ((sidecar.file, sidecar.bytes), (sidecar.births, 8 * sidecar.rows)):
+            _check_size(self._folder / name, size)
 
     def __len__(self) -> int:
         return self.sidecar.rows
@@ -82,65 +93,45 @@ class Index:
     def serves(self, view: View) -> bool:
         """Whether it can answer for this version: it knows no later one, and each of its segments is the view's.
 
-        A catalog restored from a backup may have other segments under the same numbers, or be older.
+        A catalog restored from a backup may have had other segments under the same numbers, or be older.
         """
-        files = {number: entry.file for number, entry in view.entries.items()}
-        return self.sidecar.version <= view.version and self.segments.items() <= files.items()
+        if self.sidecar.version > view.version:
+            return False
+        return all(view.history.get(number) == file for number, file in self.segments.items())
+
+    def ready(self) -> bool:
+        """Whether it can be searched; checks every byte the first time, and says in the log what is wrong."""
+        with self._lock:
+            if self._index is None and not self.broken:
+                try:
+                    self._open()
+                except (OSError, ValueError, RuntimeError) as error:
+                    self.broken = True
+                    _warn(self._folder, error)
+            return not self.broken
 
     def search(
-        self, vector: NDArray[np.float32], k: int, *, thorough: bool = False
+        self, vector: NDArray[np.float32], k: int, bits: NDArray[np.uint8] | None = None, *, share: float = 1.0
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Keys and inner products of at most k rows, best first; `thorough` probes every list."""
-        parameters = None
-        if self._lists is not None:
-            parameters = faiss.SearchParametersIVF()
-            parameters.nprobe = self._lists.nlist if thorough else self._probes
-        with _one_thread():
-            scores, keys = self._index.search(vector[None, :], min(k, len(self)), params=parameters)
-        found = keys[0] >= 0
-        return keys[0][found], scores[0][found]
+        """Rows and inner products of at most k rows, best first. Call `ready` before.
 
-    @property
-    def exhaustive(self) -> bool:
-        """Whether a plain search looks at every row."""
-        return self._lists is None or self._lists.nlist == self._probes
+        bits: which rows may be found, a bit for each, least first; None for all. share: of the rows that may be found:
+        the fewer, the more lists are probed, so that about as many rows are scored; 0 probes all.
+        """
+        scores, rows = _search(self._index, vector, min(k, len(self)), bits, share)
+        found = rows[0] >= 0
+        return rows[0][found], scores[0][found]
 
-
-def make_index(keys: NDArray[np.int64], vectors: NDArray[np.float32]) -> tuple[Any, str]:
-    """A new FAISS index over the rows and its factory string, chosen by their number."""
-    rows, dims = vectors.shape
-    lists = max(1, round(4 * math.sqrt(rows)))
-    factory = next(text for limit, text in FACTORIES if rows <= limit).format(lists=lists)
-    if not rows:
-        factory = "IDMap2,Flat"  # nothing to learn a quantiser from
-    index = faiss.index_factory(dims, factory, faiss.METRIC_INNER_PRODUCT)
-    if not index.is_trained:
-        sample = np.random.default_rng(0).permutation(rows)[: max(lists * _TRAINING_ROWS_PER_LIST, 50_000)]
-        index.train(np.ascontiguousarray(vectors[np.sort(sample)]))
-    index.add_with_ids(vectors, keys)
-    return index, factory
-
-
-def write_index(folder: Path, index: Any, describe: dict[str, Any], disk: Disk) -> Sidecar:
-    """Writes index and sidecar durably and removes older ones. The caller holds the writer lock."""
-    folder = folder / INDEX_FOLDER
-    folder.mkdir(exist_ok=True)
-    data = faiss.serialize_index(index)
-    name = f"coarse-{describe['version']:08d}-{secrets.token_hex(4)}.faiss"
-    sidecar = Sidecar(
-        format=INDEX_VERSION,
-        file=name,
-        bytes=data.nbytes,
-        sha256=hashlib.sha256(data.data).hexdigest(),
-        crc32c=f"{google_crc32c.value(data):08x}",
-        **describe,
-    )
-    disk.publish(folder / name, [data])
-    disk.publish(folder / SIDECAR, [json.dumps(asdict(sidecar), indent=1).encode()])
-    for other in folder.iterdir():
-        if other.name.startswith("coarse") and other.name not in (name, SIDECAR):
-            disk.remove(other)
-    return sidecar
+    def _open(self) -> None:
+        said = self.sidecar
+        _check_bytes(self._folder / said.file, said.crc32c)
+        _check_bytes(self._folder / said.births, said.births_crc32c)
+        if said.rows:
+            self.births = map_file(self._folder / said.births, 8 * said.rows).view(np.int64)
+        index = faiss.read_index(str(self._folder / said.file), IO_FLAG_MMAP_IFC)
+        if (index.ntotal, index.d) != (said.rows, said.dims):
+            raise ValueError(f"{said.file} does not hold what {SIDECAR} says")
+        self._index = index
 
 
 def read_sidecar(folder: Path) -> Sidecar | None:
@@ -150,48 +141,37 @@ def read_sidecar(folder: Path) -> Sidecar | None:
     except FileNotFoundError:
         return None
     try:
-        sidecar = Sidecar(**json.loads(text))
-        if sidecar.format != INDEX_VERSION:
-            raise ValueError(f"{SIDECAR} has version {sidecar.format}, this release knows version {INDEX_VERSION}")
-    except TypeError as error:
+        said = json.loads(text)
+        if said["format"] != INDEX_VERSION:
+            raise ValueError(f"{SIDECAR} has version {said['format']}, this release knows version {INDEX_VERSION}")
+        return Sidecar(**said)
+    except (TypeError, KeyError) as error:
         raise ValueError(f"{SIDECAR} is damaged ({error})") from error
-    return sidecar
 
 
-def load_index(folder: Path, *, collection: str, coarse: str, dims: int) -> Index | None:
-    """Maps the index; None, with a line in the log, when there is none that can be used."""
+def find_index(folder: Path, *, collection: str, coarse: str, dims: int) -> Index | None:
+    """The index of a collection's folder; None when there is none, and with a line in the log when it is no use."""
     try:
         sidecar = read_sidecar(folder)
         if sidecar is None:
             return None
         if (sidecar.collection, sidecar.coarse, sidecar.dims) != (collection, coarse, dims):
             raise ValueError(f"{SIDECAR} belongs to another collection or another kind of coarse vector")
-        path = folder / INDEX_FOLDER / sidecar.file
-        _check_bytes(path, sidecar)
-        index = faiss.read_index(str(path), IO_FLAG_MMAP_IFC)
-        if (index.ntotal, index.d) != (sidecar.rows, dims):
-            raise ValueError(f"{sidecar.file} does not hold what {SIDECAR} says")
-        return Index(sidecar, index)
-    except (OSError, ValueError, RuntimeError) as error:
-        advice = "running `setwise index` again makes a new one"
-        _log.warning("index of %s not used, searching without it (%s); %s", folder, error, advice)
+        return Index(folder, sidecar)
+    except (OSError, ValueError) as error:
+        _warn(folder / INDEX_FOLDER, error)
         return None
 
 
-def _check_bytes(path: Path, sidecar: Sidecar) -> None:
-    if path.stat().st_size != sidecar.bytes:
-        raise ValueError(f"{sidecar.file} has {path.stat().st_size} bytes instead of {sidecar.bytes}")
-    checksum = 0
-    with path.open("rb") as stream:
-        for chunk in _read(stream):
-            checksum = google_crc32c.extend(checksum, chunk)
-    if f"{checksum:08x}" != sidecar.crc32c:
-        raise ValueError(f"{sidecar.file} is damaged")
+def probe(index: Any) -> None:
+    """Searches a FAISS index once as `Index.search` does. Raises RuntimeError when it takes no selector."""
+    _search(index, np.zeros(index.d, np.float32), 1, np.zeros(index.ntotal // 8 + 1, np.uint8), 1.0)
 
 
-def _read(stream: Any) -> Iterator[bytes]:
-    while chunk := stream.read(1 << 22):
-        yield chunk
+def _warn(folder: Path, error: Exception) -> None:
+    """Says in the log that there is an index that cannot be used."""
+    advice = "running `setwise index` again makes a new one"
+    _log.warning("index in %s not used, searching without it (%s); %s", folder, error, advice)
 
 
 @contextlib.contextmanager
@@ -207,3 +187,43 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         faiss.omp_set_num_threads(before)
+
+
+def _search(index: Any, vector: NDArray[np.float32], k: int, bits: NDArray[np.uint8] | None, share: float) -> Any:
+    selector = None if bits is None else _faiss.IDSelectorBitmap(bits)
+    parameters = _parameters(index, selector, share, k)
+    with _one_thread():
+        return index.search(vector[None, :], k, params=parameters)
+
+
+def _parameters(index: Any, selector: Any, share: float, k: int) -> Any:
+    """How to search an index of this kind: through a rotation, over how many lists, how far into a graph."""
+    index = faiss.downcast_index(index)
+    if isinstance(index, _faiss.IndexPreTransform):
+        return _faiss.SearchParametersPreTransform(index_params=_parameters(index.index, selector, share, k))
+    if isinstance(index, _faiss.IndexIVF):
+        return _faiss.SearchParametersIVF(sel=selector, nprobe=_probes(index.nlist, share))
+    if isinstance(index, _faiss.IndexHNSW):
+        return _faiss.SearchParametersHNSW(sel=selector, efSearch=max(index.hnsw.efSearch, 2 * k))
+    return None if selector is None else _faiss.SearchParameters(sel=selector)
+
+
+def _probes(lists: int, share: float) -> int:
+    """Lists to probe for a share of the rows: docs/decisions/0092-filters.md."""
+    probes = max(_LEAST_PROBES, lists // _LISTS_PER_PROBE)
+    return lists if share * lists <= probes else math.ceil(probes / share)
+
+
+def _check_size(path: Path, size: int) -> None:
+    found = path.stat().st_size
+    if found != size:
+        raise ValueError(f"{path.name} has {found} bytes instead of {size}")
+
+
+def _check_bytes(path: Path, crc32c: str) -> None:
+    checksum = 0
+    with path.open("rb") as stream:
+        while chunk := stream.read(_STEP):
+            checksum = google_crc32c.extend(checksum, chunk)
+    if f"{checksum:08x}" != crc32c:
+        raise ValueError(f"{path.name} is damaged")

@@ -1,7 +1,8 @@
-"""Coarse recall: the index for what it covers, a scan of the coarse vectors for everything newer."""
+"""Coarse recall: the index for the images that it covers, their segments' coarse vectors for all others."""
 
 from __future__ import annotations
 
+import functools
 import threading
 from dataclasses import dataclass
 
@@ -9,120 +10,159 @@ import numpy as np
 from numpy.typing import NDArray
 
 from setwise_engine.collection._index import Index
-from setwise_engine.collection._segments import Segments
+from setwise_engine.collection._matching import Matching
+from setwise_engine.collection._scan import Block, Scan, blocks_of, scores_of
 from setwise_engine.collection._types import Candidate
 from setwise_engine.collection._view import ROW_BITS, View
+from setwise_engine.errors import NotFound
 
-__all__ = ["Recall", "Scan"]
+__all__ = ["Recall", "index_due"]
+
+_DUE_ROWS = 10_000
+_DUE_SHARE = 0.2
+
+_Keys = NDArray[np.int64]
+_Found = tuple[_Keys, NDArray[np.float32]]
+_NOTHING: _Found = (np.zeros(0, np.int64), np.zeros(0, np.float32))
 
 
 @dataclass(frozen=True, eq=False)
-class _Block:
-    """Coarse vectors (rows, c) of some neighbouring segments and the rows' keys, in rising order."""
+class _Plan:
+    """Where some images are looked for. fresh: keys that the index does not cover, rising. rows: of the index, their
+    number, and which: a bit for each row of the file, None for all."""
 
-    segments: tuple[int, ...]
-    keys: NDArray[np.int64]
-    vectors: NDArray[np.float32]
-
-
-class Scan:
-    """Stacks the coarse vectors of segments so that few large products score them; remembers the last stack.
-
-    A new segment becomes a block of its own and is merged with its neighbour while that is not larger, so that growing
-    by many small commits copies each row a logarithmic number of times.
-    """
-
-    def __init__(self, segments: Segments) -> None:
-        self._segments = segments
-        self._lock = threading.Lock()
-        self._blocks: list[_Block] = []
-
-    def blocks(self, view: View, wanted: list[int]) -> list[_Block]:
-        """Blocks that together hold exactly the wanted segments."""
-        with self._lock:
-            kept: list[_Block] = []
-            done = 0
-            for block in self._blocks:
-                if tuple(wanted[done : done + len(block.segments)]) != block.segments:
-                    break
-                kept.append(block)
-                done += len(block.segments)
-            for segment in wanted[done:]:
-                kept.append(self._block(view, segment))
-                while len(kept) > 1 and len(kept[-2].keys) <= len(kept[-1].keys):
-                    kept[-2:] = [_merged(kept[-2], kept[-1])]
-            self._blocks = kept
-            return list(kept)
-
-    def _block(self, view: View, segment: int) -> _Block:
-        vectors = self._segments.get(view.entries[segment]).coarse()
-        return _Block((segment,), (segment << ROW_BITS) + np.arange(len(vectors), dtype=np.int64), vectors)
-
-
-def _merged(a: _Block, b: _Block) -> _Block:
-    return _Block(a.segments + b.segments, np.concatenate([a.keys, b.keys]), np.concatenate([a.vectors, b.vectors]))
+    fresh: _Keys
+    rows: int
+    bits: NDArray[np.uint8] | None
 
 
 class Recall:
-    """Recall over one view and one index (or none)."""
+    """Recall over one view and one index (or none), and what filters match in that view."""
 
     def __init__(self, view: View, index: Index | None, scan: Scan) -> None:
         self.view = view
         self.index = index
+        self.matching = Matching()
         self._scan = scan
-        self._lock = threading.Lock()
-        self._prepared: list[tuple[_Block, NDArray[np.intp]]] | None = None
+        self._lock = threading.RLock()
 
-    def best(self, vector: NDArray[np.float32], k: int) -> list[Candidate]:
-        """At most k live rows of highest inner product, best first, ties in the order of their keys."""
-        k = min(k, self.view.images)
+    def best(self, vector: NDArray[np.float32], k: int, keys: _Keys | None = None) -> list[Candidate]:
+        """At most k live rows of highest inner product, of all or of those with `keys`, best first, ties by their keys.
+
+        keys: rising, of live rows. Raises NotFound when one is not.
+        """
+        k = min(k, self.view.images if keys is None else len(keys))
         if k <= 0:
             return []
-        found = [self._from_index(vector, k), *self._from_scan(vector, k)]
-        keys = np.concatenate([keys for keys, _ in found])
+        plan = self._everything if keys is None else self._plan(keys)
+        found = [self._from_index(vector, k, plan), self._from_segments(vector, k, plan.fresh)]
+        best = np.concatenate([keys for keys, _ in found])
         scores = np.concatenate([scores for _, scores in found])
-        order = np.lexsort((keys, -scores))[:k]
-        return [Candidate(key, score) for key, score in zip(keys[order].tolist(), scores[order].tolist(), strict=True)]
+        order = np.lexsort((best, -scores))[:k]
+        return [Candidate(key, score) for key, score in zip(best[order].tolist(), scores[order].tolist(), strict=True)]
 
     def covered(self) -> int:
         """Live images in the index."""
-        if self.index is None:
-            return 0
-        rows = sum(self.view.entries[segment].rows for segment in self.index.segments)
-        return rows - int(np.isin(self.view.dead >> ROW_BITS, list(self.index.segments)).sum())
+        return 0 if self.index is None or self.index.broken else int(self._covered.sum())
 
-    def _from_index(self, vector: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Dead rows are still in the index: ask for more until k live ones came or there is nothing more."""
-        wanted = min(k, self.covered())
-        if self.index is None or not wanted:
-            return np.zeros(0, np.int64), np.zeros(0, np.float32)
-        asked, thorough = wanted, self.index.exhaustive
-        while True:
-            keys, scores = self.index.search(vector, asked, thorough=thorough)
-            live = self.view.is_live(keys)
-            if int(live.sum()) >= wanted or (asked >= len(self.index) and thorough):
-                return keys[live][:wanted], scores[live][:wanted]
-            # Short of k with fewer rows than asked for, the probed lists are empty: only the others can help.
-            thorough = thorough or len(keys) < asked
-            asked = min(2 * asked, len(self.index))
+    @functools.cached_property
+    def _covered(self) -> NDArray[np.bool_]:
+        """Which of the view's live images the index covers, by the segments that they were born in."""
+        assert self.index is not None
+        numbers = self.view.live_births >> ROW_BITS
+        known = np.zeros(max([*self.index.segments, int(numbers.max(initial=0))]) + 1, np.bool_)
+        known[list(self.index.segments)] = True
+        covered: NDArray[np.bool_] = known[numbers]
+        return covered
 
-    def _from_scan(self, vector: NDArray[np.float32], k: int) -> list[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-        found = []
-        for block, dead in self._blocks():
-            scores = block.vectors @ vector
-            scores[dead] = -np.inf
-            # Every row that ties with the k-th stays, so that the order of keys decides and not the partition.
-            least = np.partition(scores, -k)[-k] if k < len(scores) else -np.inf
-            best = np.flatnonzero((scores >= least) & (scores > -np.inf))
-            found.append((block.keys[best], scores[best]))
-        return found
+    @functools.cached_property
+    def _places(self) -> NDArray[np.intp]:
+        """Place in `view.live` of each row of the index's file; -1 where it has died."""
+        assert self.index is not None
+        births = self.view.live_births
+        if not len(births):
+            return np.full(len(self.index), -1, np.intp)
+        order = None if bool((births[1:] > births[:-1]).all()) else np.argsort(births, kind="stable")
+        rising = births if order is None else births[order]
+        places = np.minimum(np.searchsorted(rising, self.index.births), len(births) - 1)
+        alive = rising[places] == self.index.births
+        return np.where(alive, places if order is None else order[places], -1)
 
-    def _blocks(self) -> list[tuple[_Block, NDArray[np.intp]]]:
+    @property
+    def _everything(self) -> _Plan:
         with self._lock:
-            if self._prepared is None:
-                covered = self.index.segments if self.index else {}
-                blocks = self._scan.blocks(
-                    self.view, [segment for segment in self.view.entries if segment not in covered]
-                )
-                self._prepared = [(block, np.flatnonzero(self.view.is_dead(block.keys))) for block in blocks]
-            return self._prepared
+            return self._plan_of_all
+
+    @functools.cached_property
+    def _plan_of_all(self) -> _Plan:
+        if not self._usable():
+            return _Plan(self.view.live, 0, None)
+        rows = int(self._covered.sum())
+        assert self.index is not None
+        bits = None if rows == len(self.index) else np.packbits(self._places >= 0, bitorder="little")
+        return _Plan(self.view.live[~self._covered], rows, bits)
+
+    def _plan(self, keys: _Keys) -> _Plan:
+        live = self.view.live
+        places = np.minimum(np.searchsorted(live, keys), len(live) - 1)
+        if not len(live) or (live[places] != keys).any():
+            raise NotFound(f"some of the {len(keys)} keys are of no live image of version {self.view.version}")
+        if not self._usable():
+            return _Plan(keys, 0, None)
+        with self._lock:
+            covered, rows = self._covered[places], self._places
+        chosen = np.zeros(len(live) + 1, np.bool_)  # the last one stands for what has died: place -1
+        chosen[places] = True
+        return _Plan(keys[~covered], int(covered.sum()), np.packbits(chosen[rows], bitorder="little"))
+
+    def _usable(self) -> bool:
+        return self.index is not None and self.index.ready()
+
+    def _from_index(self, vector: NDArray[np.float32], k: int, plan: _Plan) -> _Found:
+        wanted = min(k, plan.rows)
+        if not wanted:
+            return _NOTHING
+        assert self.index is not None
+        for share in (plan.rows / len(self.index), 0.0):
+            rows, scores = self.index.search(vector, wanted, plan.bits, share=share)
+            if len(rows) >= wanted:
+                return self.view.live[self._places[rows]], scores
+        # A graph may reach fewer of the chosen rows than there are, however long one looks.
+        chosen = np.arange(len(self.index)) if plan.bits is None else np.flatnonzero(_unpacked(plan.bits))
+        return self._best_of(blocks_of(self.view), np.sort(self.view.live[self._places[chosen]]), vector, k)
+
+    def _from_segments(self, vector: NDArray[np.float32], k: int, keys: _Keys) -> _Found:
+        if not len(keys):
+            return _NOTHING
+        return self._best_of(self._blocks(), keys, vector, k)
+
+    def _best_of(self, blocks: list[Block], keys: _Keys, vector: NDArray[np.float32], k: int) -> _Found:
+        scores = scores_of(blocks, keys, vector)
+        # Every row that ties with the k-th stays, so that the order of keys decides and not the partition.
+        least = np.partition(scores, -k)[-k] if k < len(scores) else -np.inf
+        best = np.flatnonzero(scores >= least)
+        return keys[best], scores[best]
+
+    def _blocks(self) -> list[Block]:
+        """The segments of every image that the index does not cover."""
+        with self._lock:
+            return self._fresh_blocks
+
+    @functools.cached_property
+    def _fresh_blocks(self) -> list[Block]:
+        numbers = np.unique(self._everything.fresh >> ROW_BITS)
+        return self._scan.blocks(self.view, numbers.tolist())
+
+
+def index_due(recall: Recall) -> bool:
+    """Whether an index would now make searches faster, or the present one holds many rows that have died."""
+    covered = recall.covered()
+    rows = len(recall.index) if recall.index is not None else 0
+    if recall.index is not None and recall.index.broken:
+        return True
+    fresh, dead = recall.view.images - covered, rows - covered
+    return fresh > max(_DUE_ROWS, _DUE_SHARE * recall.view.images) or dead > max(_DUE_ROWS, _DUE_SHARE * rows)
+
+
+def _unpacked(bits: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.unpackbits(bits, bitorder="little")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import heapq
 import math
 import sqlite3
 import threading
@@ -12,14 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from setwise_engine.collection._blocks import SegmentBlocks
+from setwise_engine.collection._matching import matching_keys
 from setwise_engine.collection._metadata import MetadataValue, read_metadata
 from setwise_engine.collection._recall import Recall
 from setwise_engine.collection._schema import sqlite_errors
 from setwise_engine.collection._segments import Segments
 from setwise_engine.collection._types import Candidate, Settings, StoredImage
-from setwise_engine.collection._view import ROW_BITS, View
+from setwise_engine.collection._view import View
 from setwise_engine.errors import CollectionError, Incompatible, NotFound
 from setwise_engine.feature_set import FeatureSet, Grid, ImageSize, Stage
+from setwise_engine.filters import Filter
 
 __all__ = ["Snapshot"]
 
@@ -27,6 +31,7 @@ Read = TypeVar("Read")
 Keys = Sequence[int] | NDArray[np.int64]
 
 _CHUNK = 900  # parameters of one statement; SQLite's oldest limit is 999
+_PAGE = 1000
 _IMAGE = "key, id, tokens, width, height, grid_rows, grid_columns, metadata"
 
 
@@ -61,10 +66,12 @@ class Snapshot:
         """Number of live images."""
         return self.view.images
 
-    def recall(self, vector: NDArray[np.float32], k: int) -> list[Candidate]:
+    def recall(self, vector: NDArray[np.float32], k: int, keys: NDArray[np.int64] | None = None) -> list[Candidate]:
         """The k images (or all, if fewer) whose coarse vectors have the highest inner product with `vector` (c,).
 
-        Best first. Raises Incompatible when `vector` has another length than the collection's coarse vectors.
+        Best first. keys: the images to choose from, live ones, rising, such as `matching` gives; None for all. Raises
+        Incompatible when `vector` has another length than the collection's coarse vectors, NotFound for a key that is
+        of no live image.
         """
         vector = np.ascontiguousarray(vector, np.float32)
         if vector.shape != (self._segments.coarse_dims,):
@@ -72,7 +79,16 @@ class Snapshot:
                 f"coarse vector of shape {vector.shape} does not fit this collection's {self._settings.coarse} "
                 f"vectors of {self._segments.coarse_dims} numbers; pool it with the collection's encoder"
             )
-        return self._recall.best(vector, k)
+        return self._recall.best(vector, k, keys)
+
+    def matching(self, where: Filter) -> NDArray[np.int64]:
+        """Keys of the live images that pass a filter, rising, read-only. What was asked last is remembered."""
+        find = functools.partial(matching_keys, view=self.view, where=where)
+        return self._recall.matching.get(where, lambda: self.read_catalog(find))
+
+    def count(self, where: Filter | None = None) -> int:
+        """Number of live images, of all or of those that pass a filter."""
+        return len(self) if where is None else len(self.matching(where))
 
     def live_keys(self) -> NDArray[np.int64]:
         """Keys of all live images in the order in which they are stored: rising. (len(self),), read-only."""
@@ -137,18 +153,6 @@ class Snapshot:
             image_size=segment.image_size(row),
         )
 
-    def all_coarse(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Keys of all images, rising, and their coarse vectors (images, c)."""
-        keys = self.view.live
-        vectors = np.empty((len(keys), self._segments.coarse_dims), np.float32)
-        first = 0
-        for entry in self.view.entries.values():
-            last = int(np.searchsorted(keys, (entry.id + 1) << ROW_BITS))
-            rows = keys[first:last] - (entry.id << ROW_BITS)
-            vectors[first:last] = self._segments.get(entry).coarse()[rows]
-            first = last
-        return keys, vectors
-
     def ids(self, keys: Sequence[int]) -> list[str]:
         """Ids of the keys, in their order. Raises NotFound for a key that this version does not hold."""
         found = {row[0]: row[1] for row in self._select("SELECT key, id FROM images WHERE key IN", keys)}
@@ -159,10 +163,19 @@ class Snapshot:
         found = {row[1]: row[0] for row in self._select("SELECT key, id FROM images WHERE id IN", ids)}
         return [found.get(id) for id in ids]
 
-    def page(self, after_id: str, limit: int) -> list[int]:
-        """Keys of at most `limit` images whose ids follow `after_id` ("" for the beginning), by their UTF-8 bytes."""
-        rows = self._query("SELECT key FROM images WHERE id > ? ORDER BY id LIMIT ?", (after_id, limit))
-        return [row[0] for row in rows]
+    def page(self, after_id: str, limit: int, where: Filter | None = None) -> list[int]:
+        """Keys of at most `limit` images whose ids follow `after_id` ("" for the beginning), by their UTF-8 bytes.
+
+        where: only those that pass a filter.
+        """
+        if where is None:
+            return [key for key, _ in self._after(after_id, limit)]
+        matching = self.matching(where)
+        if limit * len(self) < len(matching) ** 2:  # so many pass that going through the ids meets enough of them soon
+            return self._passing(after_id, limit, matching)
+        named = zip(self.ids(matching.tolist()), matching.tolist(), strict=True)
+        following = heapq.nsmallest(limit, ((id.encode(), key) for id, key in named if id > after_id))
+        return [key for _, key in following]
 
     def stored(
         self, keys: Sequence[int], *, metadata: bool | Sequence[str] = True, thumbnails: bool = False
@@ -177,7 +190,8 @@ class Snapshot:
     def read_catalog(self, read: Callable[[sqlite3.Connection], Read]) -> Read:
         """What `read` returns for the connection, inside the snapshot's read transaction; nobody else uses it then."""
         with self._lock, sqlite_errors(self._segments.folder.parent):
-            self._check_open()
+            if self._ended:
+                raise CollectionError("the snapshot has ended; use it inside the `with` of `Collection.snapshot`")
             return read(self._connection)
 
     def _stored(self, row: tuple[Any, ...], metadata: bool | Sequence[str], thumbnails: bool) -> StoredImage:
@@ -192,6 +206,22 @@ class Snapshot:
             thumbnail=segment.thumbnail(number) if thumbnails else b"",
         )
 
+    def _passing(self, after_id: str, limit: int, matching: NDArray[np.int64]) -> list[int]:
+        """As `page`, going through all ids."""
+        found: list[int] = []
+        while len(found) < limit:
+            rows = self._after(after_id, _PAGE)
+            keys = np.array([key for key, _ in rows], np.int64)
+            found += keys[np.isin(keys, matching)].tolist()
+            if len(rows) < _PAGE:
+                break
+            after_id = rows[-1][1]
+        return found[:limit]
+
+    def _after(self, id: str, limit: int) -> list[tuple[int, str]]:
+        """Keys and ids of the images whose ids follow, in their order."""
+        return self._query("SELECT key, id FROM images WHERE id > ? ORDER BY id LIMIT ?", (id, limit))
+
     def _id(self, key: int) -> str:
         row = next(self._select("SELECT key, id FROM images WHERE key IN", [key]), None)
         return row[1] if row else ""
@@ -201,14 +231,8 @@ class Snapshot:
             part = values[first : first + _CHUNK]
             yield from self._query(f"{statement} ({','.join('?' * len(part))})", part)
 
-    def _query(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-        with self._lock, sqlite_errors(self._segments.folder.parent):
-            self._check_open()
-            return self._connection.execute(statement, values).fetchall()
-
-    def _check_open(self) -> None:
-        if self._ended:
-            raise CollectionError("the snapshot has ended; use it inside the `with` of `Collection.snapshot`")
+    def _query(self, statement: str, values: Sequence[Any]) -> list[Any]:
+        return self.read_catalog(lambda connection: connection.execute(statement, values).fetchall())
 
 
 def _must(found: dict[int, Any], key: int, version: int) -> Any:

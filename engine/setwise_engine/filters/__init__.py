@@ -1,5 +1,6 @@
 """Filters over images' metadata: what they are, what they mean, and how SQLite answers them."""
 
+from setwise_engine.filters._evaluate import Images, evaluate
 from setwise_engine.filters._kinds import Scalar, flatten
 from setwise_engine.filters._matches import matches
 from setwise_engine.filters._types import (
@@ -23,10 +24,12 @@ __all__ = [
     "Equals",
     "Exists",
     "Filter",
+    "Images",
     "Not",
     "Or",
     "Range",
     "Scalar",
+    "evaluate",
     "flatten",
     "matches",
 ]
