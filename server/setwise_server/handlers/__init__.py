@@ -57,7 +57,5 @@ def _collection_methods(collections: CollectionHandlers) -> Iterator[Method]:
     yield Method(f"{service}/SetAlias", pb.SetAliasRequest, collections.set_alias, Kind.WAITING)
     yield Method(f"{service}/DeleteAlias", pb.DeleteAliasRequest, collections.delete_alias, Kind.WAITING)
     yield Method(f"{service}/ListAliases", pb.ListAliasesRequest, collections.list_aliases)
-    yield Method(
-        f"{service}/CompactCollection", pb.CompactCollectionRequest, collections.compact_collection, Kind.WAITING
-    )
+    yield Method(f"{service}/CompactCollection", pb.CompactCollectionRequest, collections.compact, Kind.WAITING)
     yield Method(f"{service}/DownloadSnapshot", pb.DownloadSnapshotRequest, collections.download_snapshot, Kind.STREAM)
