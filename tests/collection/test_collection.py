@@ -228,7 +228,7 @@ def test_info_counts_what_there_is(collection: Collection, make: Make, settings:
     collection.append([make("b", 2)])
     info = collection.info()
     assert (info.images, info.tokens, info.dead_rows, info.segments, info.version) == (2, 24, 1, 2, 2)
-    assert (info.indexed, info.index, info.settings, info.format_version) == (0, None, settings, 1)
+    assert (info.indexed, info.index, info.settings, info.format_version) == (0, None, settings, 2)
     assert info.bytes["tokens"] == 3 * 12 * 8 * 2
     assert info.bytes["coarse"] == 3 * 36 * 4
     assert info.bytes["thumbnails"] == 5

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from setwise_engine.collection._durable import Disk
 from setwise_engine.collection._layout import GATE_VERSION
-from setwise_engine.collection._schema import CATALOG_FILE, check_identity, create_tables, sqlite_errors
+from setwise_engine.collection._schema import CATALOG_FILE, check_identity, create_tables, sqlite_errors, upgrade_tables
 from setwise_engine.collection._types import Settings
 from setwise_engine.errors import CollectionError, CorruptError, FormatError
 
@@ -72,13 +72,15 @@ class Catalog:
     def writing(self, disk: Disk) -> Iterator[tuple[sqlite3.Connection, int]]:
         """A connection inside one write transaction and the version that its commit makes.
 
-        The caller holds the writer lock. Commits at the end of the `with`, rolls back when it raises.
+        The caller holds the writer lock. Commits at the end of the `with`, rolls back when it raises. A catalog of an
+        older format version becomes one of the present version by the same commit.
         """
         with sqlite_errors(self.folder):
             connection = _connect(self._file, "mode=rw")
             try:
                 connection.execute("PRAGMA synchronous=FULL")
                 connection.execute("BEGIN IMMEDIATE")
+                upgrade_tables(connection)
                 version = read_number(connection, "version") + 1
                 yield connection, version
                 connection.execute("UPDATE meta SET value = ? WHERE name = 'version'", (version,))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 
+from setwise_engine.collection._fields import delete_entries, insert_entries
 from setwise_engine.collection._metadata import MetadataValue, check_id, check_metadata, is_unicode
 from setwise_engine.collection._segment_writer import WrittenSegment
 from setwise_engine.collection._types import ImageRecord, Settings, Source
@@ -67,8 +68,9 @@ def insert_images(
     connection: sqlite3.Connection, number: int, records: Sequence[ImageRecord], metadata: Sequence[str]
 ) -> None:
     """Notes the images of a segment; those that they replace must be dead already."""
-    marks = ", ".join("?" * 12)
+    marks = ", ".join("?" * 13)
     connection.executemany(f"INSERT INTO images VALUES ({marks})", _image_rows(number, records, metadata))
+    insert_entries(connection, ((key_of(number, row), record.metadata) for row, record in enumerate(records)))
 
 
 def _image_rows(number: int, records: Sequence[ImageRecord], metadata: Sequence[str]) -> Iterator[tuple[object, ...]]:
@@ -77,16 +79,27 @@ def _image_rows(number: int, records: Sequence[ImageRecord], metadata: Sequence[
         size = features.image_size or (None, None)
         grid = features.grid or (None, None)
         source = _source_columns(record.source)
-        yield (key_of(number, row), record.id, len(features), *size, *grid, record.content_hash, *source, text)
+        yield (
+            key_of(number, row),
+            record.id,
+            len(features),
+            *size,
+            *grid,
+            record.content_hash,
+            *source,
+            text,
+            key_of(number, row),
+        )
 
 
 def kill_rows(connection: sqlite3.Connection, ids: Sequence[str], version: int) -> int:
     """Moves the images of these ids from the live to the dead rows; ids that are not there are left out."""
     killed = 0
     for id in ids:
-        row = connection.execute("DELETE FROM images WHERE id = ? RETURNING key", (id,)).fetchone()
+        row = connection.execute("DELETE FROM images WHERE id = ? RETURNING key, birth", (id,)).fetchone()
         if row is not None:
             connection.execute("INSERT INTO dead VALUES (?, ?)", (row[0], version))
+            delete_entries(connection, [row[1]])
             killed += 1
     return killed
 
@@ -98,6 +111,11 @@ def update_images(
 ) -> None:
     """Replaces metadata, and sources, of images by id. Raises NotFound naming an id that is not there."""
     texts = [(check_metadata(metadata, id), id) for id, metadata in changes.items()]
+    for id, metadata in changes.items():
+        birth = connection.execute("SELECT birth FROM images WHERE id = ?", (id,)).fetchone()
+        if birth is not None:
+            delete_entries(connection, birth)
+            insert_entries(connection, [(*birth, metadata)])
     for id, source in sources.items():
         check_source(source, id)
     origins = [(*_source_columns(source), id) for id, source in sources.items()]

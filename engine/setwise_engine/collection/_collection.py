@@ -14,17 +14,26 @@ from types import TracebackType
 from typing import Self
 
 from setwise_engine.coarse import Coarse
-from setwise_engine.collection._catalog import Catalog, create_catalog, read_settings, read_text, settings_meta
+from setwise_engine.collection._catalog import (
+    Catalog,
+    create_catalog,
+    read_number,
+    read_settings,
+    read_text,
+    settings_meta,
+)
 from setwise_engine.collection._current_index import CurrentIndex
 from setwise_engine.collection._durable import Disk
 from setwise_engine.collection._encoder_file import ENCODER_FILE, check_settings, load_encoder
-from setwise_engine.collection._index import INDEX_FOLDER, make_index, write_index
+from setwise_engine.collection._index import INDEX_FOLDER
+from setwise_engine.collection._index_build import build_index
 from setwise_engine.collection._info import bytes_by_kind, count_tokens, index_info
 from setwise_engine.collection._lock import LOCK_FILE, WriterLock
 from setwise_engine.collection._metadata import MetadataValue, read_metadata
 from setwise_engine.collection._place import absolute, check_local, existing_folder, is_writable
-from setwise_engine.collection._recall import Recall, Scan
-from setwise_engine.collection._schema import CATALOG_FILE, FORMAT_VERSION, sqlite_errors
+from setwise_engine.collection._recall import Recall, index_due
+from setwise_engine.collection._scan import Scan
+from setwise_engine.collection._schema import CATALOG_FILE, sqlite_errors
 from setwise_engine.collection._segments import Segments
 from setwise_engine.collection._snapshot import Snapshot
 from setwise_engine.collection._types import (
@@ -41,8 +50,11 @@ from setwise_engine.collection._view import read_view
 from setwise_engine.collection._writer import SEGMENTS_FOLDER, Writer
 from setwise_engine.encoder import Encoder
 from setwise_engine.errors import CollectionError, CorruptError, ReadOnlyError
+from setwise_engine.matching import no_check
 
 __all__ = ["Collection"]
+
+Check = Callable[[], None]
 
 
 class Collection:
@@ -70,7 +82,7 @@ class Collection:
         self._segments = Segments(
             path / SEGMENTS_FOLDER, collection=self.uuid, dims=self.settings.dims, coarse=self._coarse.dims
         )
-        self._scan = Scan(self._segments)
+        self._scan = Scan()
         self._index = CurrentIndex(path, collection=self.uuid, coarse=self.settings.coarse, dims=self._coarse.dims)
         self._writer = Writer(path, self._catalog, disk, uuid=self.uuid, settings=self.settings, coarse=self._coarse)
         self._lock = threading.Lock()
@@ -172,47 +184,50 @@ class Collection:
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
         """The newest version, for reading; later commits do not show in it."""
-        with contextlib.ExitStack() as stack:
+        with self._reading() as (connection, recall):
+            snapshot = Snapshot(connection, recall.view, recall, self._segments, self.settings)
             try:
-                snapshot = stack.enter_context(self._snapshot())
-            except CorruptError:
-                # A segment may have gone with the version that needed it: the newest version decides.
-                snapshot = stack.enter_context(self._snapshot())
-            yield snapshot
+                yield snapshot
+            finally:
+                snapshot.end()
 
-    def build_index(self) -> IndexInfo:
+    def build_index(self, *, factory: str | None = None, check: Check = no_check) -> IndexInfo:
         """Makes the FAISS index for the present version and puts it in the place of the old one.
 
-        Raises LockedError and ReadOnlyError as `append` does.
+        factory: a `faiss.index_factory` text to use from now on, "" for one by the number of images; None for what the
+        present index was asked for. check: raises to give up. Raises LockedError and ReadOnlyError as `append` does,
+        and InvalidInput when FAISS cannot make such an index.
         """
         self._check_writable()
-        with self._snapshot() as snapshot:
-            keys, vectors = snapshot.all_coarse()
+        with self.snapshot() as snapshot:
             view = snapshot.view
-        index, factory = make_index(keys, vectors)
-        with self._writer.lock.hold():
-            describe = {
-                "collection": self.uuid,
-                "version": view.version,
-                "segments": {str(entry.id): entry.file for entry in view.entries.values()},
-                "coarse": self.settings.coarse,
-                "dims": self._coarse.dims,
-                "rows": len(keys),
-                "factory": factory,
-            }
-            sidecar = write_index(self.path, index, describe, self._disk)
+        sidecar = build_index(
+            view,
+            self.path,
+            self._disk,
+            self._writer.lock,
+            collection=self.uuid,
+            coarse=self.settings.coarse,
+            dims=self._coarse.dims,
+            factory=factory,
+            check=check,
+        )
         return IndexInfo(sidecar.version, sidecar.rows, sidecar.factory, sidecar.bytes)
+
+    def index_due(self) -> bool:
+        """Whether `build_index` would make searches faster: much is not covered or dead, or the index is no use."""
+        with self._reading() as (_, recall):
+            return self._index.useless or index_due(recall)
 
     def info(self) -> CollectionInfo:
         """What the collection holds and how many bytes it takes."""
-        with self._catalog.reading() as connection, sqlite_errors(self.path):
-            recall = self._view_recall(connection)
+        with self._reading() as (connection, recall), sqlite_errors(self.path):
             tokens = count_tokens(connection)
         return CollectionInfo(
             name=self.name,
             uuid=self.uuid,
             path=str(self.path),
-            format_version=FORMAT_VERSION,
+            format_version=recall.view.format,
             created=self.created,
             version=recall.view.version,
             settings=self.settings,
@@ -252,20 +267,30 @@ class Collection:
         return f"Collection({str(self.path)!r})"
 
     @contextlib.contextmanager
-    def _snapshot(self) -> Iterator[Snapshot]:
-        with self._catalog.reading() as connection:
-            with sqlite_errors(self.path):
-                recall = self._view_recall(connection)
-            snapshot = Snapshot(connection, recall.view, recall, self._segments, self.settings)
-            try:
-                yield snapshot
-            finally:
-                snapshot.end()
+    def _reading(self) -> Iterator[tuple[sqlite3.Connection, Recall]]:
+        """A read transaction on the newest version and its recall, all segments mapped."""
+        with contextlib.ExitStack() as stack:
+            failed: int | None = None
+            while True:
+                version = None
+                try:
+                    connection = stack.enter_context(self._catalog.reading())
+                    with sqlite_errors(self.path):
+                        version = read_number(connection, "version")
+                        recall = self._view_recall(connection)
+                    break
+                except CorruptError:
+                    # A segment may have gone with the version that needed it: the newest version decides.
+                    stack.close()
+                    if version in (None, failed):
+                        raise
+                    failed = version
+            yield connection, recall
 
     def _view_recall(self, connection: sqlite3.Connection) -> Recall:
         with self._lock:
             known = self._recall
-        view = read_view(connection, known.view if known else None)
+        view = read_view(connection, known.view if known else None, self._segments.map)
         index = self._index.get()
         if index is not None and not index.serves(view):
             # Another process may have committed and built anew since this transaction began: the old one still fits.
@@ -273,8 +298,6 @@ class Collection:
             index = before if before is not None and before.serves(view) else None
         if known is not None and (known.view, known.index) == (view, index):
             return known
-        if known is None or known.view is not view:
-            self._segments.check_sizes(view, known.view if known else None)
         recall = Recall(view, index, self._scan)
         with self._lock:
             if self._recall is None or self._recall.view.version <= view.version:

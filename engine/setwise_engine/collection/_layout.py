@@ -17,12 +17,14 @@ from setwise_engine.errors import CorruptError, FormatError
 
 __all__ = [
     "ALIGNMENT",
+    "BIRTHS_VERSION",
     "GATE_VERSION",
     "PAGE",
     "SEGMENT_VERSION",
     "Tensor",
     "checked_names",
     "gate_shapes",
+    "has_births",
     "has_gate",
     "layout",
     "parse",
@@ -33,6 +35,7 @@ PAGE = 4096
 ALIGNMENT = 64
 SEGMENT_VERSION = 1
 GATE_VERSION = 1
+BIRTHS_VERSION = 1
 _DTYPES: dict[str, np.dtype[Any]] = {
     name: np.dtype(code)
     for name, code in {
@@ -81,13 +84,14 @@ def gate_shapes(rows: int, tokens: int, dims: int) -> dict[str, Tensor]:
 
 
 def shapes(
-    rows: int, tokens: int, dims: int, coarse: int, thumbnail_bytes: int, *, gate: bool = False
+    rows: int, tokens: int, dims: int, coarse: int, thumbnail_bytes: int, *, gate: bool = False, births: bool = False
 ) -> dict[str, Tensor]:
     """The arrays of a segment, in the order in which they lie in the file."""
     return {
         "offsets": Tensor("I64", (rows + 1,)),
         "squares": Tensor("F64", (rows,)),
         "crcs": Tensor("U32", (rows,)),
+        **({"births": Tensor("I64", (rows,))} if births else {}),
         "grids": Tensor("I32", (rows, 2)),
         "sizes": Tensor("I32", (rows, 2)),
         "thumbnail_offsets": Tensor("I64", (rows + 1,)),
@@ -98,18 +102,23 @@ def shapes(
     }
 
 
-def checked_names(*, gate: bool) -> tuple[str, ...]:
+def checked_names(*, gate: bool, births: bool = False) -> tuple[str, ...]:
     """The arrays whose CRC32C stands in the header.
 
     Tokens and gate have one per row, thumbnails only the file's SHA-256.
     """
     names = ("offsets", "squares", "crcs", "grids", "sizes", "thumbnail_offsets", "coarse")
-    return (*names, "gate_crcs") if gate else names
+    return (*names, *(["births"] if births else []), *(["gate_crcs"] if gate else []))
 
 
 def has_gate(metadata: dict[str, str]) -> bool:
     """Whether a segment has a gate that this release knows; one of another version is passed over."""
     return metadata.get("gate") == str(GATE_VERSION)
+
+
+def has_births(metadata: dict[str, str]) -> bool:
+    """Whether a segment names the births of its rows; without them each row was born where it lies."""
+    return metadata.get("births") == str(BIRTHS_VERSION)
 
 
 def layout(tensors: dict[str, Tensor], metadata: dict[str, str]) -> tuple[bytes, dict[str, Tensor]]:
@@ -144,9 +153,8 @@ def parse(header: bytes, size: int, name: str) -> tuple[dict[str, Tensor], dict[
         metadata: dict[str, str] = document.pop("__metadata__")
         version = int(metadata["version"])
         base = 8 + len(header)
-        known = shapes(
-            0, 0, 0, 0, 0, gate=has_gate(metadata)
-        )  # a later release may add arrays; what it may not do is change these
+        # A later release may add arrays; what it may not do is change these.
+        known = shapes(0, 0, 0, 0, 0, gate=has_gate(metadata), births=has_births(metadata))
         tensors = {key: _tensor(document[key], base) for key in known} if version == SEGMENT_VERSION else {}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CorruptError(f"segment {name} has a damaged header ({error}); restore it from a backup") from error

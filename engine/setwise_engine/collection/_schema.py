@@ -7,12 +7,23 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+from setwise_engine.collection._fields import FIELD_TABLES, insert_entries
+from setwise_engine.collection._metadata import read_metadata
 from setwise_engine.errors import CollectionError, CorruptError, FormatError, LockedError
 
-__all__ = ["CATALOG_FILE", "FORMAT_VERSION", "check_identity", "create_tables", "sqlite_errors"]
+__all__ = [
+    "CATALOG_FILE",
+    "FORMAT_VERSION",
+    "check_identity",
+    "create_tables",
+    "read_format",
+    "sqlite_errors",
+    "upgrade_tables",
+]
 
 CATALOG_FILE = "catalog.sqlite"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+OLDEST_VERSION = 1
 APPLICATION_ID = 0x53455457  # "SETW"
 
 _TABLES = """
@@ -44,7 +55,8 @@ CREATE TABLE images (
     source_path TEXT,
     source_size INTEGER,
     source_mtime_ns INTEGER,
-    metadata TEXT NOT NULL
+    metadata TEXT NOT NULL,
+    birth INTEGER NOT NULL
 );
 
 CREATE TABLE dead (
@@ -53,30 +65,59 @@ CREATE TABLE dead (
 );
 """
 
+# What version 2 has beyond the column `birth`: rows of segments are kept for ever, those of images and dead rows are
+# asked for by birth and by version.
+_SINCE_2 = (
+    "CREATE UNIQUE INDEX images_of_birth ON images (birth)",
+    "CREATE INDEX dead_of_version ON dead (version)",
+    "CREATE INDEX segments_live ON segments (id) WHERE state = 'live'",
+    *FIELD_TABLES,
+)
+
 
 def create_tables(connection: sqlite3.Connection) -> None:
     """Makes an empty database a catalog of the present format version."""
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("BEGIN IMMEDIATE")
-    for statement in _TABLES.split(";"):
+    for statement in (*_TABLES.split(";"), *_SINCE_2):
         connection.execute(statement)
     connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version={FORMAT_VERSION}")
+
+
+def read_format(connection: sqlite3.Connection) -> int:
+    """The format version of the catalog in the connection's transaction."""
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def upgrade_tables(connection: sqlite3.Connection) -> None:
+    """Brings a catalog of an older version to the present one, inside the caller's write transaction.
+
+    In version 1 nothing was ever moved, so every image lies where it was first stored.
+    """
+    if read_format(connection) == FORMAT_VERSION:
+        return
+    connection.execute("ALTER TABLE images ADD COLUMN birth INTEGER NOT NULL DEFAULT 0")
+    connection.execute("UPDATE images SET birth = key")
+    for statement in _SINCE_2:
+        connection.execute(statement)
+    images = connection.execute("SELECT birth, id, metadata FROM images ORDER BY birth")
+    insert_entries(connection, ((birth, read_metadata(text, id)) for birth, id, text in images))
     connection.execute(f"PRAGMA user_version={FORMAT_VERSION}")
 
 
 def check_identity(connection: sqlite3.Connection, folder: Path) -> None:
     """Raises FormatError when the database is no catalog, or of a version that this release does not know."""
     application = connection.execute("PRAGMA application_id").fetchone()[0]
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    version = read_format(connection)
     if application != APPLICATION_ID:
         raise FormatError(
             f"{folder / CATALOG_FILE} is an SQLite file but no catalog of ours; give a folder made by `setwise index`"
         )
-    if version != FORMAT_VERSION:
+    if not OLDEST_VERSION <= version <= FORMAT_VERSION:
         advice = "install a newer setwise to open it" if version > FORMAT_VERSION else "build the collection anew"
-        raise FormatError(
-            f"{folder} has format version {version}, this release knows version {FORMAT_VERSION}; {advice}"
-        )
+        known = f"this release knows versions {OLDEST_VERSION} to {FORMAT_VERSION}"
+        raise FormatError(f"{folder} has format version {version}, {known}; {advice}")
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from setwise_engine.collection._layout import Tensor, checked_names, has_gate, parse, shapes
+from setwise_engine.collection._layout import Tensor, checked_names, has_births, has_gate, parse, shapes
 from setwise_engine.collection._mapping import map_file
 from setwise_engine.collection._segment_writer import ABSENT, crc32c
 from setwise_engine.collection._types import SegmentEntry
@@ -24,7 +24,8 @@ __all__ = ["Segment", "check_size"]
 class Segment:
     """One mapped segment. Views stay valid after the segment was dropped: each keeps the mapping alive.
 
-    offsets: (rows + 1,) int64. block: its arrays as the matching takes them, with the gate where one is stored.
+    offsets: (rows + 1,) int64. births: (rows,) int64, rising; None where each row was born where it lies.
+    block: its arrays as the matching takes them, with the gate where one is stored.
     """
 
     def __init__(self, folder: Path, entry: SegmentEntry, *, collection: str, dims: int, coarse: int) -> None:
@@ -41,19 +42,22 @@ class Segment:
         owner = (self._metadata.get("collection"), self._metadata.get("segment"))
         if owner != (collection, str(entry.id)):
             raise CorruptError(f"segment {entry.file} belongs to another collection or place; restore it from a backup")
-        gate = has_gate(self._metadata)
-        wanted = shapes(entry.rows, entry.tokens, dims, coarse, entry.thumbnail_bytes, gate=gate)
+        gate, births = has_gate(self._metadata), has_births(self._metadata)
+        wanted = shapes(entry.rows, entry.tokens, dims, coarse, entry.thumbnail_bytes, gate=gate, births=births)
         for name, place in places.items():
             if (place.dtype, place.shape) != (wanted[name].dtype, wanted[name].shape):
                 raise CorruptError(f"tensor {name!r} of segment {entry.file} is not what the catalog says; restore it")
         self._arrays = {name: _view(data, place) for name, place in places.items()}
         self.offsets: NDArray[np.int64] = self._arrays["offsets"]
         self._tokens: NDArray[np.float16] = self._arrays["tokens"]
-        for name in checked_names(gate=gate):
+        for name in checked_names(gate=gate, births=births):
             if name != "coarse":
                 self._check(name)
         if self.offsets[0] != 0 or self.offsets[-1] != entry.tokens or (np.diff(self.offsets) < 0).any():
             raise CorruptError(f"offsets of segment {entry.file} do not rise to its tokens; restore it from a backup")
+        self.births: NDArray[np.int64] | None = self._arrays.get("births")
+        if self.births is not None and (np.diff(self.births) <= 0).any():
+            raise CorruptError(f"births of segment {entry.file} do not rise; restore it from a backup")
         stored = [self._arrays[f"gate_{part.name}"] for part in dataclasses.fields(Gate)] if gate else []
         self._by_token, self._means = stored[:-1], stored[-1:]
         self.block = Block(self._tokens, self.offsets, self._arrays["squares"], Gate(*stored) if gate else None)
