@@ -111,6 +111,8 @@ def test_a_damaged_index_is_built_anew(sound: Path, tmp_path: Path, damage: str)
     else:
         (path if damage == "gone" else folder / "index" / "coarse.json").unlink()
     with Collection.open(folder) as collection:
+        [hit] = Searcher(collection).search(record("", 4).features, Options(k=1)).hits  # the index is read when used
+        assert hit.id == expected[0][0][0]
         assert collection.info().indexed == 0
         collection.build_index()
         assert collection.info().indexed == collection.info().images
