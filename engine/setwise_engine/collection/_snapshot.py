@@ -163,6 +163,11 @@ class Snapshot:
         found = {row[1]: row[0] for row in self._select("SELECT key, id FROM images WHERE id IN", ids)}
         return [found.get(id) for id in ids]
 
+    def content_hash(self, key: int) -> str:
+        """Hash of what the image was made from; "" when unknown. Raises NotFound for a key that is not there."""
+        rows = self._query("SELECT content_hash FROM images WHERE key = ?", (key,))
+        return str(_must({key: row[0] for row in rows}, key, self.version))
+
     def page(self, after_id: str, limit: int, where: Filter | None = None) -> list[int]:
         """Keys of at most `limit` images whose ids follow `after_id` ("" for the beginning), by their UTF-8 bytes.
 
