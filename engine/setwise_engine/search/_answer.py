@@ -18,7 +18,7 @@ Check: TypeAlias = Callable[[], None]
 
 
 class Scope(StrEnum):
-    """What an answer's proof covers: the recalled candidates, or every image of the collection."""
+    """What an answer's proof covers: the recalled candidates, or every image that passes the filter."""
 
     CANDIDATES = "candidates"
     COLLECTION = "collection"
@@ -31,7 +31,8 @@ class Hit:
     score: under the asked kernel. image_size, grid: of the original and of its tokens, None when unknown.
     scores, match, proof: None unless asked for. match: tokens of the whole query set, also when a region was asked for.
     proof: of the matching that ranked; its rows are the query's tokens that took part, all or `Answer.query_tokens`.
-    thumbnail: JPEG bytes, b"" unless asked for and stored.
+    thumbnail: JPEG bytes, b"" unless asked for and stored. group: the value that it was grouped by; None for an image
+    without the field, and without groups.
     """
 
     id: str
@@ -43,14 +44,17 @@ class Hit:
     scores: Scores | None = None
     match: Match | None = None
     proof: Assignment | None = None
+    group: MetadataValue = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answer:
     """Hits, best first, equal scores by the UTF-8 bytes of their ids, with what was proven and what it took.
 
-    kernel: what ranked. recalled: candidates, all of them ruled out or solved. stages: how many each ruled out.
-    kth_score: of the last place among the first k solved, before min_score; None when nothing was solved.
+    kernel: what ranked. collection_size: images in all; matching: those that pass the filter, all without one.
+    recalled: candidates, all of them ruled out or solved. stages: how many each ruled out.
+    kth_score: of the last place among the first k solved, before min_score; None when nothing was solved. With groups,
+    of the last place that was solved to fill them.
     highest_pruned_bound: below kth_score, or below min_score; None when nothing was pruned.
     largest_gap: the largest gap between matched sum and prices among the hits; None when no proofs were asked for.
     recall_s, rerank_s, fetch_s: wall time of the stages in seconds. version: of the collection that was searched.
@@ -63,6 +67,7 @@ class Answer:
     kernel: Kernel
     scope: Scope
     collection_size: int
+    matching: int
     recalled: int
     stages: Stages
     kth_score: float | None

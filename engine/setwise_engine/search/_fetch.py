@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from setwise_engine.collection import Snapshot, StoredImage
+from setwise_engine.collection import MetadataValue, Snapshot, StoredImage
 from setwise_engine.feature_set import FeatureSet
 from setwise_engine.matching import Assignment, Describer, Kernel, Match, Ranked, Ranker, block_of, half
 from setwise_engine.search._answer import Check, Hit
@@ -73,8 +73,12 @@ def fetch(
     kernel: Kernel,
     sigma: float,
     check: Check,
+    groups: Mapping[int, MetadataValue],
 ) -> tuple[Hit, ...]:
-    """The hits of ranked candidates, with what the options ask for. ranked: ids and rankings, best first."""
+    """The hits of ranked candidates, with what the options ask for. ranked: ids and rankings, best first.
+
+    groups: by key, the values that they were grouped by.
+    """
     keys = [one.key for _, one in ranked if one.key not in given]
     stored = iter(snapshot.stored(keys, metadata=options.metadata, thumbnails=options.thumbnails))
     explain = Explainer.of(query, kernel, sigma) if options.scores or options.matches or options.proofs else None
@@ -98,6 +102,7 @@ def fetch(
                 scores=explained.scores if explained and options.scores else None,
                 match=explained if options.matches else None,
                 proof=proof,
+                group=groups.get(one.key),
             )
         )
     return tuple(hits)

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from setwise_engine.errors import InvalidInput
+from setwise_engine.filters import Filter
 from setwise_engine.matching import Kernel
 
 __all__ = ["Options", "default_candidates"]
@@ -39,6 +40,9 @@ class Options:
     thumbnails: bool = False
     exhaustive: bool | None = None
     proofs: bool = False
+    where: Filter | None = None
+    group_by: str | None = None
+    group_size: int = 1
 
     def kernel_for(self, *, region: bool) -> Kernel:
         """What ranks a query, of the whole picture or of a region."""
@@ -59,5 +63,9 @@ class Options:
                 f"candidates is {self.candidates}, but an exhaustive search scores every image; leave one of them out",
                 field="candidates",
             )
+        if self.group_by == "":
+            raise InvalidInput("group_by is empty; name a metadata field, or leave it out", field="group_by")
+        if self.group_size < 1:
+            raise InvalidInput(f"group_size is {self.group_size}; allow at least 1 hit of a group", field="group_size")
         if self.min_score is not None and not math.isfinite(self.min_score):
             raise InvalidInput(f"min_score is {self.min_score}; give a finite number", field="min_score")

@@ -40,13 +40,12 @@ def rank_stored(ranker: Ranker, snapshot: Snapshot, chunks: Iterator[Keys], chec
     return ranking
 
 
-def with_the_rest(snapshot: Snapshot, first: Keys) -> Iterator[Keys]:
-    """Keys of all live images in chunks: the given ones, then the others as they lie on disk."""
+def with_the_rest(first: Keys, keys: Keys) -> Iterator[Keys]:
+    """All the keys, which rise, in chunks: those that are to come first, then the others as they lie on disk."""
     yield first
-    live = snapshot.live_keys()
-    others = np.ones(len(live), np.bool_)
-    others[np.searchsorted(live, first)] = False  # live keys rise, and the first ones are among them
-    rest = live[others]
+    others = np.ones(len(keys), np.bool_)
+    others[np.searchsorted(keys, first)] = False
+    rest = keys[others]
     for start in range(0, len(rest), _CHUNK):
         yield rest[start : start + _CHUNK]
 

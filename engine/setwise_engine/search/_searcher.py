@@ -5,19 +5,20 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from setwise_engine.collection import Collection, Snapshot
 from setwise_engine.errors import EngineError, InvalidInput, NotFound
 from setwise_engine.feature_set import FeatureSet
-from setwise_engine.matching import Kernel, Match, Ranked, Ranker, Ranking, block_of, half, key_of, no_check
+from setwise_engine.matching import Kernel, Match, Ranker, Ranking, block_of, half, key_of, no_check
 from setwise_engine.search._answer import Answer, Check, Scope
 from setwise_engine.search._fetch import Explainer, Given, fetch, rank_pair
+from setwise_engine.search._group import Grouped, Named, best_of_groups
 from setwise_engine.search._options import Options, default_candidates
 from setwise_engine.search._query import comparable
-from setwise_engine.search._rank import Keys, rank_stored, with_the_rest
+from setwise_engine.search._rank import rank_stored, with_the_rest
 from setwise_engine.search._region import Part, Region
 
 __all__ = ["Searcher"]
@@ -91,9 +92,9 @@ class Searcher:
         id or the options say which images are candidates, and Incompatible naming the set that does not fit.
         """
         options = options or Options()
-        if options.candidates is not None or options.exhaustive:
-            field = "exhaustive" if options.exhaustive else "candidates"
-            raise InvalidInput(f"a rerank has its candidates given; leave the option {field} unset", field=field)
+        for field in ("candidates", "exhaustive", "where", "group_by"):
+            if getattr(options, field) not in (None, False):
+                raise InvalidInput(f"a rerank has its candidates given; leave the option {field} unset", field=field)
         _check_distinct([*ids, *(id for id, _ in sets)])
         query = comparable(query, self._encoder)
         part = _part(query, region)
@@ -103,18 +104,20 @@ class Searcher:
             found = snapshot.keys(ids)
             keys = np.array([key for key in found if key is not None], np.int64)
             missing = tuple(id for id, key in zip(ids, found, strict=True) if key is None)
-            ranker = self._ranker(part, options)
+            ranker = self._ranker(part, options, options.k)
             if given:
                 block = block_of([half(each) for _, each in given.values()], query.dims)
                 ranker.add({_GIVEN: block}, np.array(list(given), np.int64), check)
             ranking = rank_stored(ranker, snapshot, iter([keys]), check)
+            best = _in_order(snapshot, ranking, given, options)[: options.k]
             return self._answer(
                 snapshot,
                 part,
-                ranking,
+                Grouped(ranking, best, {}),
                 options,
                 check,
                 recalled=len(keys) + len(given),
+                matching=len(snapshot),
                 given=given,
                 missing=missing,
                 times=(started, started),
@@ -150,38 +153,53 @@ class Searcher:
     def _search(self, snapshot: Snapshot, query: Part, options: Options, check: Check) -> Answer:
         started = time.perf_counter()
         check()
-        exhaustive = self._is_exhaustive(snapshot, query, options)
+        passing = None if options.where is None else snapshot.matching(options.where)
+        matching = len(snapshot) if passing is None else len(passing)
+        exhaustive = self._is_exhaustive(matching, query, options)
         wanted = options.candidates or default_candidates(options.k)
         if query.is_region and not exhaustive:
             wanted = options.candidates or 5 * wanted
-        recalled = snapshot.recall(self._collection.coarse.pool(query.features.tokens), wanted)
+        recalled = snapshot.recall(self._collection.coarse.pool(query.features.tokens), wanted, passing)
         keys = np.array([candidate.key for candidate in recalled], np.int64)
         recall_ended = time.perf_counter()
-        chunks: Iterator[Keys] = with_the_rest(snapshot, keys) if exhaustive else iter([keys])
-        ranker = self._ranker(query, options, threads=self._scan_threads if exhaustive else 1)
-        ranking = rank_stored(ranker, snapshot, chunks, check)
-        count = len(snapshot) if exhaustive else len(keys)
-        times = started, recall_ended
+        count = matching if exhaustive else len(keys)
+
+        def rank(places: int) -> Ranking:
+            chunks = iter([keys])
+            if exhaustive:
+                chunks = with_the_rest(keys, snapshot.live_keys() if passing is None else passing)
+            ranker = self._ranker(query, options, places, threads=self._scan_threads if exhaustive else 1)
+            return rank_stored(ranker, snapshot, chunks, check)
+
+        def in_order(ranking: Ranking) -> list[Named]:
+            return _in_order(snapshot, ranking, {}, options)
+
+        if options.group_by is None:
+            ranking = rank(options.k)
+            found = Grouped(ranking, in_order(ranking)[: options.k], {})
+        else:
+            found = best_of_groups(snapshot, rank, in_order, options, count)
         return self._answer(
             snapshot,
             query,
-            ranking,
+            found,
             options,
             check,
             recalled=count,
-            times=times,
-            warnings=_warnings(query, snapshot, count),
+            matching=matching,
+            times=(started, recall_ended),
+            warnings=_warnings(query, options, matching, count, len(found.best)),
         )
 
-    def _is_exhaustive(self, snapshot: Snapshot, query: Part, options: Options) -> bool:
+    def _is_exhaustive(self, matching: int, query: Part, options: Options) -> bool:
         if options.exhaustive is not None or options.candidates is not None:
             return bool(options.exhaustive)
-        return query.is_region and len(snapshot) <= self._region_limit
+        return query.is_region and matching <= self._region_limit
 
-    def _ranker(self, query: Part, options: Options, threads: int = 1) -> Ranker:
+    def _ranker(self, query: Part, options: Options, places: int, threads: int = 1) -> Ranker:
         return Ranker(
             half(query.features),
-            k=options.k,
+            k=max(1, places),
             kernel=options.kernel_for(region=query.is_region),
             sigma=self._encoder.sigma,
             least=-math.inf if options.min_score is None else options.min_score,
@@ -194,11 +212,12 @@ class Searcher:
         self,
         snapshot: Snapshot,
         query: Part,
-        ranking: Ranking,
+        found: Grouped,
         options: Options,
         check: Check,
         *,
         recalled: int,
+        matching: int,
         times: tuple[float, float],
         given: Given | None = None,
         missing: tuple[str, ...] = (),
@@ -206,14 +225,25 @@ class Searcher:
     ) -> Answer:
         """times: when recall began and when it ended. given: None when the collection's images are the candidates."""
         ranked_at = time.perf_counter()
-        best = _in_order(snapshot, ranking, given or {}, options)
+        ranking, given_sets = found.ranking, given or {}
         kernel = options.kernel_for(region=query.is_region)
-        hits = fetch(snapshot, query, best, given or {}, options, kernel=kernel, sigma=self._encoder.sigma, check=check)
+        hits = fetch(
+            snapshot,
+            query,
+            found.best,
+            given_sets,
+            options,
+            kernel=kernel,
+            sigma=self._encoder.sigma,
+            check=check,
+            groups=found.groups,
+        )
         return Answer(
             hits=hits,
             kernel=kernel,
-            scope=Scope.COLLECTION if given is None and recalled == len(snapshot) else Scope.CANDIDATES,
+            scope=Scope.COLLECTION if given is None and recalled == matching else Scope.CANDIDATES,
             collection_size=len(snapshot),
+            matching=matching,
             recalled=recalled,
             stages=ranking.stages,
             kth_score=ranking.kth_score,
@@ -245,22 +275,30 @@ def _part(features: FeatureSet, region: Region | None, field: str = "region") ->
         raise
 
 
-def _in_order(snapshot: Snapshot, ranking: Ranking, given: Given, options: Options) -> list[tuple[str, Ranked]]:
-    """The options.k best with their ids: by score, then by the UTF-8 bytes of the id."""
+def _in_order(snapshot: Snapshot, ranking: Ranking, given: Given, options: Options) -> list[Named]:
+    """The finalists of sufficient score with their ids: by score, then by the UTF-8 bytes of the id."""
     wanted = [one for one in ranking.finalists if options.min_score is None or one.score >= options.min_score]
     stored = [one.key for one in wanted if one.key not in given]
     ids = dict(zip(stored, snapshot.ids(stored), strict=True)) | {key: id for key, (id, _) in given.items()}
     named = [(ids[one.key], one) for one in wanted]
-    return sorted(named, key=lambda pair: (-pair[1].score, pair[0].encode()))[: options.k]
+    return sorted(named, key=lambda pair: (-pair[1].score, pair[0].encode()))
 
 
-def _warnings(query: Part, snapshot: Snapshot, recalled: int) -> tuple[str, ...]:
-    if not query.is_region or recalled == len(snapshot):
+def _warnings(query: Part, options: Options, matching: int, recalled: int, hits: int) -> tuple[str, ...]:
+    if recalled == matching:
         return ()
-    return (
-        f"the candidates for the region were recalled by coarse vectors of {len(snapshot)} whole images, which may "
-        "have missed some; ask with exhaustive to score every image",
-    )
+    warnings = []
+    if query.is_region:
+        warnings.append(
+            f"the candidates for the region were recalled by coarse vectors of {matching} whole images, which may "
+            "have missed some; ask with exhaustive to score every image"
+        )
+    if options.group_by is not None and hits < options.k:
+        warnings.append(
+            f"the {recalled} candidates filled {hits} of {options.k} places with the groups that they are of; ask "
+            "with more candidates, or with exhaustive"
+        )
+    return tuple(warnings)
 
 
 def _stored_features(snapshot: Snapshot, id: str) -> FeatureSet:
