@@ -8,11 +8,21 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from setwise_engine.collection import Collection, Disk, Settings, WriterLock
+from setwise_engine.collection import Collection, Disk, ImageRecord, Settings, WriterLock
 from setwise_engine.encoder import Encoder
-from setwise_engine.errors import AlreadyExists, CorruptError, Incompatible, InvalidInput, NotFound, ReadOnlyError
+from setwise_engine.errors import (
+    AlreadyExists,
+    CollectionError,
+    CorruptError,
+    Incompatible,
+    InvalidInput,
+    NotFound,
+    ReadOnlyError,
+)
+from setwise_engine.feature_set import FeatureSet
 from setwise_server._making import plain_encoder
 from setwise_server._root import Root, check_name
 from setwise_server._waiting import Waiting
@@ -106,6 +116,24 @@ def test_a_dropped_collection_is_gone_with_its_files_and_its_name_is_free(root: 
     root.create("photos", *plain)
     with pytest.raises(NotFound, match="gone"):
         root.drop("gone")
+
+
+def test_who_has_a_dropped_collection_open_writes_nothing_into_the_next_of_its_name(root: Root, plain) -> None:
+    settings, encoder = plain
+    root.create("photos", settings, encoder)
+    record = ImageRecord(id="a", features=encoder.encode_set(FeatureSet(np.ones((2, 4), np.float32))))
+    with Collection.open(root.scan()["photos"]) as stale:
+        stale.append([record])
+        root.drop("photos")
+        for again in (False, True):
+            if again:
+                root.create("photos", settings, encoder)
+            with pytest.raises((CollectionError, FileNotFoundError)):
+                stale.append([record])
+            with pytest.raises((CollectionError, FileNotFoundError)):
+                stale.delete(["a"])
+    with Collection.open(root.scan()["photos"]) as collection:
+        assert collection.info().images == 0
 
 
 def test_a_drop_waits_for_the_commit_of_another_writer(root: Root, plain) -> None:

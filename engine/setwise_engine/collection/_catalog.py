@@ -54,6 +54,7 @@ class Catalog:
         self._closed = False
         self._seen: tuple[int, ...] = ()
         _check_magic(folder)
+        self._number = self._file.stat().st_ino
         with self.reading() as connection, sqlite_errors(folder):
             check_identity(connection, folder)
 
@@ -76,7 +77,7 @@ class Catalog:
         older format version becomes one of the present version by the same commit.
         """
         with sqlite_errors(self.folder):
-            connection = _connect(self._file, "mode=rw")
+            connection = self._connect("mode=rw")
             try:
                 connection.execute("PRAGMA synchronous=FULL")
                 connection.execute("BEGIN IMMEDIATE")
@@ -118,9 +119,21 @@ class Catalog:
 
     def _connect_reader(self) -> sqlite3.Connection:
         with sqlite_errors(self.folder):
-            connection = _connect(self._file, "mode=rw" if self._writable else self._read_only_mode())
+            connection = self._connect("mode=rw" if self._writable else self._read_only_mode())
             connection.execute("PRAGMA query_only=ON")
             return connection
+
+    def _connect(self, options: str) -> sqlite3.Connection:
+        """A connection to the file that was opened at first, not to that of another collection in its place.
+
+        Whoever writes holds the lock in the folder, so none can take its place before the commit.
+        """
+        connection = _connect(self._file, options)
+        with contextlib.suppress(FileNotFoundError):
+            if self._file.stat().st_ino == self._number:
+                return connection
+        connection.close()
+        raise CollectionError(f"collection {self.folder} was dropped or replaced after it was opened; open it again")
 
     def _read_only_mode(self) -> str:
         # Without a log nobody has written since the last close, and SQLite needs no shared memory file (which it
