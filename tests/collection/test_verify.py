@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from setwise_engine.collection import Collection, ImageRecord, verify_folder
 from setwise_engine.errors import FormatError, NotFound
@@ -19,7 +22,8 @@ Make = Callable[..., ImageRecord]
 @pytest.fixture
 def closed(collection: Collection, make: Make) -> Path:
     """The folder of a closed collection: two segments, a dead row, an index."""
-    collection.append([make("a", 1, thumbnail=b"jpeg" * 20), make("b", 2), make("c", 3)])
+    fields = {"year": 2026, "tags": ["x", None, 1.5, True], "none": [], "title": "Ünïcode", "flag": False}
+    collection.append([make("a", 1, thumbnail=b"jpeg" * 20), make("b", 2, metadata=fields), make("c", 3)])
     collection.append([make("a", 4)])
     collection.build_index()
     collection.close()
@@ -114,6 +118,16 @@ def test_a_damaged_encoder_does_not_hide_other_damage(closed: Path) -> None:
         ("UPDATE segments SET rows = 4 WHERE id = 1", "is not what the catalog says"),
         ("UPDATE meta SET value = '{}' WHERE name = 'settings'", "settings are damaged"),
         ("DELETE FROM meta WHERE name = 'version'", "lacks its 'version'"),
+        ("UPDATE segments SET state = 'gone' WHERE id = 2", "name a segment that does not exist"),
+        ("UPDATE images SET birth = birth + 9 WHERE id = 'c'", "image 'c' has another birth"),
+        ("UPDATE images SET metadata = '{}' WHERE id = 'b'", "another metadata of image 'b'"),
+        ("UPDATE images SET metadata = '{\"x\":1}' WHERE id = 'c'", "another metadata of image 'c'"),
+        ("DELETE FROM entries WHERE kind = 8", "another metadata of image 'b'"),
+        ("UPDATE entries SET kind = 2 WHERE kind = 1", "another metadata of image 'b'"),
+        ("UPDATE entries SET value = 1.25 WHERE value = 1.5", "another metadata of image 'b'"),
+        ("UPDATE fields SET name = 'yeer' WHERE name = 'year'", "another metadata of image 'b'"),
+        ("DELETE FROM fields WHERE name = 'year'", "1 entries of the catalog's filter table are of fields"),
+        ("INSERT INTO entries VALUES (1, 2, 5, 77)", "1 entries of the catalog's filter table are of images"),
     ],
 )
 def test_a_catalog_that_contradicts_itself_is_named(closed: Path, statement: str, message: str) -> None:
@@ -132,6 +146,50 @@ def test_a_catalog_with_damaged_pages_is_reported(closed: Path) -> None:
     report = verify_folder(closed)
     assert not report.ok
     assert "catalog" in report.problems[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda births: births[:-1], "instead of"),
+        (lambda births: births[[0, 0, 1]], "names 2 images instead of 3"),
+        (lambda births: births + (9 << 32), r"of segments that coarse\.json does not name"),
+        (lambda births: births + 7, "lacks 3 of the images"),
+    ],
+)
+def test_an_index_over_other_images_is_named(
+    closed: Path, change: Callable[[NDArray[np.int64]], NDArray[np.int64]], message: str
+) -> None:
+    (path,) = (closed / "index").glob("*.births")
+    changed = change(np.fromfile(path, "<i8")).astype("<i8")
+    path.write_bytes(changed.tobytes())
+    (problem,) = verify_folder(closed).problems
+    assert "differs from its SHA-256" in problem
+    sidecar = closed / "index" / "coarse.json"
+    said = json.loads(sidecar.read_text()) | {"births_sha256": hashlib.sha256(changed.tobytes()).hexdigest()}
+    sidecar.write_text(json.dumps(said))
+    assert any(re.search(message, problem) for problem in verify_folder(closed).problems)
+
+
+def test_what_is_written_meanwhile_is_no_problem(closed: Path, make: Make) -> None:
+    """A segment that compaction takes away between two looks is not missing; its rows are read where they are now."""
+    with Collection.open(closed) as opened:
+        done = False
+
+        def write(*_: int) -> None:
+            nonlocal done
+            if not done:
+                done = True
+                opened.delete(["a", "b", "c"])
+                opened.append([make("d", 7)])
+                with sqlite3.connect(closed / "catalog.sqlite") as connection:
+                    connection.execute("DELETE FROM dead WHERE key >> 32 = 2")
+                    connection.execute("UPDATE segments SET state = 'gone' WHERE id = 2")
+                connection.close()
+                max((closed / "segments").glob("00000002-*")).unlink()
+
+        report = verify_folder(closed, write)
+    assert report.problems == []
 
 
 def test_what_is_no_collection_cannot_be_verified(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from setwise_engine.collection._encoder_file import ENCODER_FILE, load_encoder
-from setwise_engine.collection._index import INDEX_FOLDER, SIDECAR, read_sidecar
+from setwise_engine.collection._index import SIDECAR
+from setwise_engine.collection._index_problems import IndexFile, index_files
 from setwise_engine.collection._segment import Segment
 from setwise_engine.collection._segment_problems import row_problems
 from setwise_engine.collection._types import ScrubProblem, SegmentEntry
@@ -127,20 +128,22 @@ class Scrub:
 
     def _index(self) -> _Steps[None]:
         """The index is derived: what is wrong with it is mended by building it anew."""
+        path, uuid = self._collection.path, self._collection.uuid
+        files: list[IndexFile] = []
         try:
-            sidecar = read_sidecar(self._collection.path)
-            if sidecar is None:
-                return
-            file, wanted = sidecar.file, sidecar.sha256
-            message = f"index {file} differs from its SHA-256"
-            if (yield from _digest(self._collection.path / INDEX_FOLDER / file, wanted)):
+            files = index_files(path, uuid)
+            for file in files:
+                name, message = file.path.name, f"index {file.path.name} differs from its SHA-256"
+                if not (yield from _digest(file.path, file.sha256)):
+                    break
+            else:
                 return
         except (OSError, ValueError) as error:
-            file, message = SIDECAR, f"the index cannot be read ({error})"
+            name, message = SIDECAR, f"the index cannot be read ({error})"
         with contextlib.suppress(OSError, ValueError):
-            if read_sidecar(self._collection.path) != sidecar:
+            if index_files(path, uuid) != files:
                 return  # a writer has put another in its place meanwhile
-        yield 0, [ScrubProblem(file, f"{message}; build it anew", index=True)]
+        yield 0, [ScrubProblem(name, f"{message}; build it anew", index=True)]
 
 
 def _digest(path: Path, sha256: str) -> _Steps[bool]:

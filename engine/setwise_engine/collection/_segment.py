@@ -24,8 +24,8 @@ __all__ = ["Segment", "check_size"]
 class Segment:
     """One mapped segment. Views stay valid after the segment was dropped: each keeps the mapping alive.
 
-    offsets: (rows + 1,) int64. births: (rows,) int64, rising; None where each row was born where it lies.
-    block: its arrays as the matching takes them, with the gate where one is stored.
+    data: the file's bytes. offsets: (rows + 1,) int64. births: (rows,) int64, rising; None where each row was born where
+    it lies. block: its arrays as the matching takes them, with the gate where one is stored.
     """
 
     def __init__(self, folder: Path, entry: SegmentEntry, *, collection: str, dims: int, coarse: int) -> None:
@@ -37,7 +37,7 @@ class Segment:
         self.file = entry.file
         self.rows = entry.rows
         self._coarse_checked = False
-        data = _map(folder, entry)
+        self.data = data = _map(folder, entry)
         places, self._metadata = _places(data, entry)
         owner = (self._metadata.get("collection"), self._metadata.get("segment"))
         if owner != (collection, str(entry.id)):

@@ -6,21 +6,26 @@ import sqlite3
 from collections.abc import Iterator
 
 from setwise_engine.collection._metadata import read_metadata
+from setwise_engine.collection._schema import read_format
 from setwise_engine.collection._segment import Segment
 from setwise_engine.collection._types import SegmentEntry
 from setwise_engine.collection._view import key_of
 from setwise_engine.errors import CorruptError
+from setwise_engine.filters import flatten
 from setwise_engine.matching import gate_holds
 
-__all__ = ["count_rows", "row_problems"]
+__all__ = ["count_images", "row_problems"]
 
-_COLUMNS = "key, id, metadata, tokens, width, height, grid_rows, grid_columns"
+_ROWS = (
+    "SELECT {}, key, id, metadata, tokens, width, height, grid_rows, grid_columns FROM images"
+    " WHERE key >= ? AND key < ? ORDER BY key"
+)
+_ENTRIES = "SELECT name, kind, value FROM entries LEFT JOIN fields USING (field) WHERE birth = ?"
 
 
-def count_rows(connection: sqlite3.Connection, entry: SegmentEntry) -> int:
-    """Live images that the catalog places in a segment."""
-    statement = "SELECT count(*) FROM images WHERE key >= ? AND key < ?"
-    return int(connection.execute(statement, _span(entry)).fetchone()[0])
+def count_images(connection: sqlite3.Connection) -> int:
+    """Live images of the catalog."""
+    return int(connection.execute("SELECT count(*) FROM images").fetchone()[0])
 
 
 def row_problems(
@@ -34,14 +39,19 @@ def row_problems(
         segment.coarse()
     except CorruptError as error:
         yield str(error)
-    rows = connection.execute(f"SELECT {_COLUMNS} FROM images WHERE key >= ? AND key < ? ORDER BY key", _span(entry))
-    for key, id, metadata, tokens, *shape in rows:
+    typed = read_format(connection) > 1
+    rows = connection.execute(_ROWS.format("birth" if typed else "key"), _span(entry))
+    for birth, key, id, metadata, tokens, *shape in rows:
         row = key - key_of(entry.id, 0)
         if row >= entry.rows:
             yield f"image {id!r} is row {row} of segment {entry.file}, which has {entry.rows} rows"
             continue
+        if birth != (key if segment.births is None else segment.births.item(row)):
+            yield f"image {id!r} has another birth in the catalog than in {entry.file}"
         try:
-            read_metadata(metadata, id)
+            fields = read_metadata(metadata, id)
+            if typed and set(connection.execute(_ENTRIES, (birth,))) != set(flatten(fields)):
+                yield f"the filter table of the catalog has another metadata of image {id!r} than the image"
             _check_row(segment, row, id, recompute=recompute)
         except CorruptError as error:
             yield str(error)

@@ -26,6 +26,7 @@ from setwise_engine.errors import CollectionError, CorruptError
 
 if TYPE_CHECKING:
     from setwise_engine.collection._collection import Collection
+    from setwise_engine.collection._segment import Segment
     from setwise_engine.collection._view import View
 
 __all__ = ["PIECE", "SnapshotTar", "Writes", "snapshot_tar", "write_snapshot"]
@@ -155,19 +156,31 @@ def _small(name: str, data: bytes) -> _Member:
 
 
 def _segments(folder: Path, view: View) -> Iterator[_Member]:
-    for entry in view.entries.values():
-        name = f"{SEGMENTS_FOLDER}/{entry.file}"
-        yield _Member(name, entry.bytes, entry.sha256, functools.partial(_read, folder / entry.file))
+    for number, entry in view.entries.items():
+        pieces = functools.partial(_read_segment, folder / entry.file, view.segments[number])
+        yield _Member(f"{SEGMENTS_FOLDER}/{entry.file}", entry.bytes, entry.sha256, pieces)
 
 
-def _read(path: Path) -> Iterator[bytes]:
-    """Read, not mapped: a bad sector is an error here, and the end of the process there."""
+def _read_segment(path: Path, segment: Segment) -> Iterator[bytes]:
+    """From the file, or from the mapping when compaction has unlinked it: names are never used twice.
+
+    Read where possible: a bad sector is an error there, and the end of the process in a mapping.
+    """
     try:
         with path.open("rb", buffering=0) as stream:
             while piece := stream.read(PIECE):
                 yield piece
+    except FileNotFoundError:
+        for first in range(0, len(segment.data), PIECE):
+            yield segment.data[first : first + PIECE].tobytes()
     except OSError as error:
         raise CorruptError(f"{path} cannot be read ({error.strerror}); restore it from a backup") from error
+
+
+def _read(path: Path) -> Iterator[bytes]:
+    with path.open("rb", buffering=0) as stream:
+        while piece := stream.read(PIECE):
+            yield piece
 
 
 def _sha256(path: Path) -> str:

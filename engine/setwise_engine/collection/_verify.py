@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from setwise_engine.coarse import Coarse
 from setwise_engine.collection._catalog import Catalog, read_number, read_settings, read_text
+from setwise_engine.collection._catalog_problems import catalog_problems
 from setwise_engine.collection._encoder_file import load_encoder
-from setwise_engine.collection._index import INDEX_FOLDER, read_sidecar
+from setwise_engine.collection._index_problems import file_sha256, index_problems
 from setwise_engine.collection._place import existing_folder, is_writable
 from setwise_engine.collection._schema import sqlite_errors
 from setwise_engine.collection._segment import Segment
-from setwise_engine.collection._segment_problems import count_rows, row_problems
+from setwise_engine.collection._segment_problems import count_images, row_problems
 from setwise_engine.collection._types import SegmentEntry, VerifyReport
 from setwise_engine.collection._view import entries
 from setwise_engine.collection._writer import SEGMENTS_FOLDER
@@ -23,8 +23,6 @@ from setwise_engine.errors import CollectionError, CorruptError
 
 __all__ = ["verify_folder"]
 
-_STEP = 1 << 22
-_REMEDY = "run `setwise index` again to make a new one"
 Progress = Callable[[int, int], None]
 
 
@@ -32,15 +30,14 @@ def verify_folder(path: str | Path, progress: Progress | None = None, *, recompu
     """Verifies the collection in a folder, also one that is too damaged to be opened.
 
     progress: called with the bytes done and the bytes in all. recompute: besides comparing each int8 gate with its
-    checksum, hold it against the tokens. Raises NotFound and FormatError when there is no
+    checksum, hold it against the tokens. Runs beside writers. Raises NotFound and FormatError when there is no
     collection of a known version; everything else is a problem in the report.
     """
     folder = existing_folder(path)
     run = _Run(folder, progress or (lambda done, total: None), recompute=recompute)
     try:
-        catalog = contextlib.closing(Catalog(folder, writable=is_writable(folder)))
-        with catalog as opened, opened.reading() as connection, sqlite_errors(folder):
-            run.all(connection)
+        with contextlib.closing(Catalog(folder, writable=is_writable(folder))) as catalog:
+            run.all(catalog)
     except CorruptError as error:
         run.problems.append(str(error))
     return VerifyReport(not run.problems, run.problems, run.images, run.done)
@@ -58,94 +55,75 @@ class _Run:
         self._progress = progress
         self._recompute = recompute
 
-    def all(self, connection: sqlite3.Connection) -> None:
-        """Catalog first, then what it refers to."""
-        self.problems += _catalog_problems(connection)
-        read_number(connection, "version")  # raises when it is gone
-        segments = entries(connection)
-        self._total = sum(entry.bytes for entry in segments.values())
-        uuid = read_text(connection, "uuid")
+    def all(self, catalog: Catalog) -> None:
+        """The catalog first, then what it refers to; one read transaction each, so that SQLite's log need not wait.
+
+        What is compacted meanwhile lies elsewhere then: a second pass reads what the first did not find there.
+        """
+        with self._reading(catalog) as connection:
+            self.problems += catalog_problems(connection)
+            read_number(connection, "version")  # raises when it is gone
+            uuid = read_text(connection, "uuid")
+            open_segment = self._opener(connection, uuid)
+            self.images = count_images(connection) if open_segment else 0
+        done: set[str] = set()
+        for _ in range(2):
+            with self._reading(catalog) as connection:
+                todo = [entry for entry in entries(connection).values() if entry.file not in done]
+            self._total += sum(entry.bytes for entry in todo)
+            for entry in todo:
+                done.add(entry.file)
+                found = list(self._segment(catalog, entry, open_segment))
+                if found and self._is_live(catalog, entry):
+                    self.problems += found
+        with self._reading(catalog) as connection:
+            self.problems += index_problems(connection, self._folder, uuid)
+
+    def _opener(self, connection: sqlite3.Connection, uuid: str) -> Callable[[SegmentEntry], Segment] | None:
+        """What maps a segment; None when settings or encoder are damaged, so that nobody knows what it should be."""
         try:
             settings = read_settings(connection)
-            encoder = load_encoder(self._folder, settings)
+            coarse = Coarse(settings.coarse, load_encoder(self._folder, settings).coarse_basis).dims
         except CollectionError as error:
             self.problems.append(str(error))
-            # What the segments should look like is unknown now; whether their bytes are those written is not.
-            for entry in segments.values():
-                self._bytes(entry)
-        else:
-            coarse = Coarse(settings.coarse, encoder.coarse_basis).dims
-            for entry in segments.values():
-                self._segment(connection, entry, uuid, settings.dims, coarse)
-        self.problems += _index_problems(self._folder, uuid)
+            return None
+        folder = self._folder / SEGMENTS_FOLDER
+        return lambda entry: Segment(folder, entry, collection=uuid, dims=settings.dims, coarse=coarse)
 
-    def _segment(self, connection: sqlite3.Connection, entry: SegmentEntry, uuid: str, dims: int, coarse: int) -> None:
-        before = len(self.problems)
+    def _segment(
+        self, catalog: Catalog, entry: SegmentEntry, open_segment: Callable[[SegmentEntry], Segment] | None
+    ) -> Iterator[str]:
+        if open_segment is not None:
+            sound = True
+            try:
+                segment = open_segment(entry)
+            except CollectionError as error:
+                yield str(error)
+                return
+            with self._reading(catalog) as connection:
+                for problem in row_problems(connection, entry, segment, recompute=self._recompute):
+                    sound = False
+                    yield problem
+            if not sound:
+                return
         try:
-            segment = Segment(self._folder / SEGMENTS_FOLDER, entry, collection=uuid, dims=dims, coarse=coarse)
-        except CollectionError as error:
-            self.problems.append(str(error))
-            return
-        self.images += count_rows(connection, entry)
-        self.problems += row_problems(connection, entry, segment, recompute=self._recompute)
-        if len(self.problems) == before:
-            self._bytes(entry)
-
-    def _bytes(self, entry: SegmentEntry) -> None:
-        try:
-            same = _sha256(self._folder / SEGMENTS_FOLDER / entry.file, self._advance) == entry.sha256
+            same = file_sha256(self._folder / SEGMENTS_FOLDER / entry.file, self._advance) == entry.sha256
         except OSError as error:
-            self.problems.append(f"segment {entry.file} cannot be read ({error.strerror}); restore it from a backup")
+            yield f"segment {entry.file} cannot be read ({error.strerror}); restore it from a backup"
             return
         if not same:
-            self.problems.append(f"segment {entry.file} differs from its SHA-256; restore it from a backup")
+            yield f"segment {entry.file} differs from its SHA-256; restore it from a backup"
+
+    def _is_live(self, catalog: Catalog, entry: SegmentEntry) -> bool:
+        """Compaction may have moved its rows and unlinked it meanwhile."""
+        with self._reading(catalog) as connection:
+            return entries(connection).get(entry.id) == entry
+
+    @contextlib.contextmanager
+    def _reading(self, catalog: Catalog) -> Iterator[sqlite3.Connection]:
+        with catalog.reading() as connection, sqlite_errors(self._folder):
+            yield connection
 
     def _advance(self, step: int) -> None:
         self.done += step
         self._progress(self.done, self._total)
-
-
-def _catalog_problems(connection: sqlite3.Connection) -> Iterator[str]:
-    for (line,) in connection.execute("PRAGMA integrity_check"):
-        if line != "ok":
-            yield f"the catalog is damaged: {line}"
-    for table in ("images", "dead"):
-        orphans = f"SELECT count(*) FROM {table} WHERE key >> 32 NOT IN (SELECT id FROM segments)"
-        if count := connection.execute(orphans).fetchone()[0]:
-            yield f"{count} rows of the catalog's table {table!r} name a segment that does not exist"
-    if count := connection.execute("SELECT count(*) FROM images JOIN dead USING (key)").fetchone()[0]:
-        yield f"{count} images are both live and dead in the catalog"
-    counted = (
-        "SELECT s.file, s.rows, (SELECT count(*) FROM images WHERE key >> 32 = s.id)"
-        " + (SELECT count(*) FROM dead WHERE key >> 32 = s.id) AS n FROM segments s WHERE n != s.rows"
-    )
-    for file, rows, found in connection.execute(counted):
-        yield f"segment {file} has {rows} rows, the catalog knows {found} of them"
-
-
-def _index_problems(folder: Path, uuid: str) -> list[str]:
-    """The index is derived and may be absent; one that is there must be whole."""
-    try:
-        sidecar = read_sidecar(folder)
-        if sidecar is None:
-            return []
-        if sidecar.collection != uuid:
-            return [f"the index in {folder / INDEX_FOLDER} belongs to another collection; {_REMEDY}"]
-        try:
-            same = _sha256(folder / INDEX_FOLDER / sidecar.file) == sidecar.sha256
-        except FileNotFoundError:
-            if read_sidecar(folder) != sidecar:  # a writer has put another in its place meanwhile
-                return _index_problems(folder, uuid)
-            raise
-        return [] if same else [f"index {sidecar.file} differs from its SHA-256; {_REMEDY}"]
-    except (OSError, ValueError) as error:
-        return [f"the index cannot be read ({error}); {_REMEDY}"]
-
-
-def _sha256(path: Path, advance: Callable[[int], None] = lambda step: None) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while chunk := stream.read(_STEP):
-            digest.update(chunk)
-            advance(len(chunk))
-    return digest.hexdigest()
