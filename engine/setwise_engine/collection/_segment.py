@@ -24,8 +24,8 @@ __all__ = ["Segment", "check_size"]
 class Segment:
     """One mapped segment. Views stay valid after the segment was dropped: each keeps the mapping alive.
 
-    data: the file's bytes. offsets: (rows + 1,) int64. births: (rows,) int64, rising; None where each row was born where
-    it lies. block: its arrays as the matching takes them, with the gate where one is stored.
+    data: the file's bytes. offsets: (rows + 1,) int64. births: (rows,) int64, rising; None where each row lies where it
+    was born. block: its arrays as the matching takes them, with the gate where one is stored.
     """
 
     def __init__(self, folder: Path, entry: SegmentEntry, *, collection: str, dims: int, coarse: int) -> None:
