@@ -34,10 +34,22 @@ from setwise._errors import (
 )
 from setwise._features import FeatureSet, Grid, Id, ImageSize, Stage
 from setwise._hits import Comparison, Hit, Hits
+from setwise._item import Item
 from setwise._options import Kernel
 from setwise._proof import Proof
 from setwise._query import Query
-from setwise._transport import AsyncTransport, Transport
+from setwise._reports import (
+    CompactionReport,
+    DeleteReport,
+    Failure,
+    FitReport,
+    Outcome,
+    Progress,
+    SnapshotInfo,
+    UpdateReport,
+    UpsertReport,
+)
+from setwise._transport import AsyncTransport, Stream, Transport
 from setwise._values import (
     Certificate,
     CollectionInfo,
@@ -60,14 +72,18 @@ __all__ = [
     "Client",
     "ClosedError",
     "CollectionInfo",
+    "CompactionReport",
     "Comparison",
     "ConflictError",
     "DataLossError",
     "DeadlineExceededError",
+    "DeleteReport",
     "F",
     "FailedPreconditionError",
+    "Failure",
     "FeatureSet",
     "Filter",
+    "FitReport",
     "Grid",
     "Hit",
     "Hits",
@@ -76,6 +92,7 @@ __all__ = [
     "ImageSize",
     "InternalError",
     "InvalidArgumentError",
+    "Item",
     "Kernel",
     "Limits",
     "Matches",
@@ -83,7 +100,9 @@ __all__ = [
     "Model",
     "NotFoundError",
     "NotRequestedError",
+    "Outcome",
     "PermissionDeniedError",
+    "Progress",
     "Proof",
     "ProofError",
     "Query",
@@ -91,13 +110,17 @@ __all__ = [
     "Scores",
     "ServerInfo",
     "SetwiseError",
+    "SnapshotInfo",
     "Stage",
     "Stages",
+    "Stream",
     "Timings",
     "Transport",
     "UnauthenticatedError",
     "UnavailableError",
     "UnimplementedError",
+    "UpdateReport",
+    "UpsertReport",
     "__version__",
     "connect",
     "connect_async",

@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import AsyncIterator, Iterable
-from types import TracebackType
-from typing import Self, TypeAlias, TypeVar
+from typing import TypeAlias
 
 import grpc
-from google.protobuf.message import Message
 
+from setwise._async_administration import AsyncAdministration
+from setwise._async_writes import AsyncWrites
 from setwise._batch import Outcome
-from setwise._errors import ClosedError, SetwiseError
 from setwise._features import Id
 from setwise._hits import Comparison, Hits
-from setwise._local import LocalTransport
-from setwise._options import MetadataLike, Options, check_timeout
-from setwise._plan import Candidates, Plans
+from setwise._options import MetadataLike, Options
+from setwise._plan import Candidates
 from setwise._query import QueryLike
 from setwise._region import RegionLike
-from setwise._retry import Budget, Retries
-from setwise._steps import Call, Steps, advance
-from setwise._target import resolve
-from setwise._transport import AsyncGrpcTransport, AsyncTransport, ThreadTransport
+from setwise._transport import AsyncTransport
 from setwise._values import CollectionInfo, Image, ServerInfo
+from setwise._where_text import Where
 from setwise_proto.v1 import images_pb2
 
 __all__ = ["AsyncClient", "connect_async"]
 
-T = TypeVar("T")
 # `AsyncClient.list` hides the type inside the class.
 Outcomes: TypeAlias = list[Outcome]
 CollectionInfos: TypeAlias = list[CollectionInfo]
@@ -56,7 +50,7 @@ def connect_async(
     )
 
 
-class AsyncClient:
+class AsyncClient(AsyncWrites, AsyncAdministration):
     """`Client` for asyncio: the same methods with the same arguments, to be awaited.
 
         async with setwise.AsyncClient("localhost:50051") as client:
@@ -64,23 +58,6 @@ class AsyncClient:
 
     Files are read and pictures encoded off the event loop. One client belongs to one event loop.
     """
-
-    def __init__(
-        self,
-        target: str | os.PathLike[str],
-        *,
-        collection: str | None = None,
-        timeout: float | None = 30.0,
-        retries: int = 4,
-        credentials: grpc.ChannelCredentials | None = None,
-        transport: AsyncTransport | None = None,
-    ) -> None:
-        self._target = str(target)
-        self._timeout = check_timeout(timeout)
-        self._retries = Retries(retries)
-        self._plans = Plans(collection)
-        self._closed = False
-        self._transport = transport or _open(target, credentials)
 
     async def search(
         self,
@@ -97,11 +74,28 @@ class AsyncClient:
         matches: bool = False,
         thumbnails: bool = False,
         proof: bool = False,
+        where: Where | None = None,
+        group_by: str | None = None,
+        group_size: int | None = None,
         collection: str | None = None,
         timeout: float | None = None,
     ) -> Hits:
         """The k most similar images; see `Client.search`."""
-        options = Options(k, candidates, kernel, min_score, metadata, scores, matches, thumbnails, exhaustive, proof)
+        options = Options(
+            k,
+            candidates,
+            kernel,
+            min_score,
+            metadata,
+            scores,
+            matches,
+            thumbnails,
+            exhaustive,
+            proof,
+            where,
+            group_by,
+            group_size,
+        )
         return await self._run(self._plans.search(query, region, options, collection), timeout)
 
     async def search_many(
@@ -119,11 +113,28 @@ class AsyncClient:
         matches: bool = False,
         thumbnails: bool = False,
         proof: bool = False,
+        where: Where | None = None,
+        group_by: str | None = None,
+        group_size: int | None = None,
         collection: str | None = None,
         timeout: float | None = None,
     ) -> Outcomes:
         """One outcome a query, in their order: its Hits or its SetwiseError; see `Client.search_many`."""
-        options = Options(k, candidates, kernel, min_score, metadata, scores, matches, thumbnails, exhaustive, proof)
+        options = Options(
+            k,
+            candidates,
+            kernel,
+            min_score,
+            metadata,
+            scores,
+            matches,
+            thumbnails,
+            exhaustive,
+            proof,
+            where,
+            group_by,
+            group_size,
+        )
         return await self._run(self._plans.search_many(queries, regions, options, collection), timeout)
 
     async def rerank(
@@ -179,13 +190,20 @@ class AsyncClient:
     def list(
         self,
         *,
+        where: Where | None = None,
         page_size: int = 100,
         thumbnails: bool = False,
         collection: str | None = None,
         timeout: float | None = None,
     ) -> AsyncIterator[Image]:
         """All stored images, for `async for`; see `Client.list`."""
-        return self._pages(self._plans.page_request(page_size, thumbnails, collection), timeout)
+        return self._pages(self._plans.page_request(page_size, thumbnails, where, collection), timeout)
+
+    async def count(
+        self, *, where: Where | None = None, collection: str | None = None, timeout: float | None = None
+    ) -> int:
+        """How many images there are, or how many pass a filter."""
+        return await self._run(self._plans.count(where, collection), timeout)
 
     async def collections(self, *, timeout: float | None = None) -> CollectionInfos:
         """What the server holds, by name."""
@@ -193,24 +211,7 @@ class AsyncClient:
 
     async def info(self, *, timeout: float | None = None) -> ServerInfo:
         """Versions, limits and models of the server."""
-        return await self._run(self._plans.info(), timeout)
-
-    async def close(self) -> None:
-        """Let go of the connection; later calls raise ClosedError. Closing twice is fine."""
-        if not self._closed:
-            self._closed = True
-            await self._transport.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
-
-    def __repr__(self) -> str:
-        return f"<setwise.AsyncClient {self._target!r}{', closed' if self._closed else ''}>"
+        return await self._run(self._context.info(), timeout)
 
     async def _pages(self, first: images_pb2.ListImagesRequest, timeout: float | None) -> AsyncIterator[Image]:
         page = await self._run(self._plans.page(first, ""), timeout)
@@ -220,32 +221,3 @@ class AsyncClient:
             page = await self._run(self._plans.page(first, page.next_token), timeout)
             for image in page.images:
                 yield image
-
-    async def _run(self, steps: Steps[T], timeout: float | None) -> T:
-        budget = Budget(self._timeout if timeout is None else check_timeout(timeout))
-        step = await asyncio.to_thread(advance, steps, None)
-        while isinstance(step, Call):
-            step = await asyncio.to_thread(advance, steps, await self._try(step, budget))
-        return step.value
-
-    async def _try(self, call: Call, budget: Budget) -> Message | SetwiseError:
-        """The reply, or the error that is left after all retries."""
-        if call.fresh:
-            budget.renew()
-        attempt = 0
-        while True:
-            if self._closed:
-                return ClosedError(f"the client of {self._target} was closed; connect again")
-            try:
-                return await self._transport.call(call.method, call.request, call.reply, budget.timeout())
-            except SetwiseError as error:
-                pause = self._retries.wait(error, attempt, budget.remaining())
-                if pause is None:
-                    return error
-            attempt += 1
-            await asyncio.sleep(pause)
-
-
-def _open(target: str | os.PathLike[str], credentials: grpc.ChannelCredentials | None) -> AsyncTransport:
-    where = resolve(target)
-    return AsyncGrpcTransport(where, credentials) if isinstance(where, str) else ThreadTransport(LocalTransport(where))

@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterable, Iterator
-from types import TracebackType
-from typing import Self, TypeAlias, TypeVar
+from typing import TypeAlias
 
 import grpc
-from google.protobuf.message import Message
 
+from setwise._administration import Administration
 from setwise._batch import Outcome
-from setwise._errors import ClosedError, SetwiseError
 from setwise._features import Id
 from setwise._hits import Comparison, Hits
-from setwise._local import LocalTransport
-from setwise._options import MetadataLike, Options, check_timeout
-from setwise._plan import Candidates, Plans
+from setwise._options import MetadataLike, Options
+from setwise._plan import Candidates
 from setwise._query import QueryLike
 from setwise._region import RegionLike
-from setwise._retry import Budget, Retries
-from setwise._steps import Call, Steps, advance
-from setwise._target import resolve
-from setwise._transport import GrpcTransport, Transport
+from setwise._transport import Transport
 from setwise._values import CollectionInfo, Image, ServerInfo
+from setwise._where_text import Where
+from setwise._writes import Writes
 from setwise_proto.v1 import images_pb2
 
 __all__ = ["Client", "connect"]
 
-T = TypeVar("T")
 # `Client.list` hides the type inside the class.
 Outcomes: TypeAlias = list[Outcome]
 CollectionInfos: TypeAlias = list[CollectionInfo]
@@ -64,7 +58,7 @@ def connect(
     )
 
 
-class Client:
+class Client(Writes, Administration):
     """Asks a server, or a collection on this machine, and waits for the answers. Thread-safe.
 
         with setwise.Client("localhost:50051") as client:
@@ -73,23 +67,6 @@ class Client:
 
     Arguments as for `setwise.connect`. Every method raises `SetwiseError` or a class below it, and nothing of gRPC's.
     """
-
-    def __init__(
-        self,
-        target: str | os.PathLike[str],
-        *,
-        collection: str | None = None,
-        timeout: float | None = 30.0,
-        retries: int = 4,
-        credentials: grpc.ChannelCredentials | None = None,
-        transport: Transport | None = None,
-    ) -> None:
-        self._target = str(target)
-        self._timeout = check_timeout(timeout)
-        self._retries = Retries(retries)
-        self._plans = Plans(collection)
-        self._closed = False
-        self._transport = transport or _open(target, credentials)
 
     def search(
         self,
@@ -106,6 +83,9 @@ class Client:
         matches: bool = False,
         thumbnails: bool = False,
         proof: bool = False,
+        where: Where | None = None,
+        group_by: str | None = None,
+        group_size: int | None = None,
         collection: str | None = None,
         timeout: float | None = None,
     ) -> Hits:
@@ -131,10 +111,26 @@ class Client:
         metadata: True for all fields, False for none, or a list of names.
         scores, matches, thumbnails: return every score, the matched patches, a small picture of each hit.
         proof: return why each hit's matching is optimal; `Hit.verify` checks it.
+        where: only images that pass: `setwise.F("year") >= 2020`, or text such as 'year >= 2020 and camera == "front"'.
+        group_by, group_size: at most group_size hits (1 unless given) for each value of this metadata field.
         collection, timeout: for this call instead of the client's; None for the client's.
         Raises SetwiseError: InvalidArgumentError, NotFoundError, UnavailableError, DeadlineExceededError and so on.
         """
-        options = Options(k, candidates, kernel, min_score, metadata, scores, matches, thumbnails, exhaustive, proof)
+        options = Options(
+            k,
+            candidates,
+            kernel,
+            min_score,
+            metadata,
+            scores,
+            matches,
+            thumbnails,
+            exhaustive,
+            proof,
+            where,
+            group_by,
+            group_size,
+        )
         return self._run(self._plans.search(query, region, options, collection), timeout)
 
     def search_many(
@@ -152,6 +148,9 @@ class Client:
         matches: bool = False,
         thumbnails: bool = False,
         proof: bool = False,
+        where: Where | None = None,
+        group_by: str | None = None,
+        group_size: int | None = None,
         collection: str | None = None,
         timeout: float | None = None,
     ) -> Outcomes:
@@ -164,7 +163,21 @@ class Client:
         not fail the others; what fails a whole batch (no server, a wrong option) is raised. regions: one for each
         query, None where the whole is meant. Other arguments as for `search`.
         """
-        options = Options(k, candidates, kernel, min_score, metadata, scores, matches, thumbnails, exhaustive, proof)
+        options = Options(
+            k,
+            candidates,
+            kernel,
+            min_score,
+            metadata,
+            scores,
+            matches,
+            thumbnails,
+            exhaustive,
+            proof,
+            where,
+            group_by,
+            group_size,
+        )
         return self._run(self._plans.search_many(queries, regions, options, collection), timeout)
 
     def rerank(
@@ -237,6 +250,7 @@ class Client:
     def list(
         self,
         *,
+        where: Where | None = None,
         page_size: int = 100,
         thumbnails: bool = False,
         collection: str | None = None,
@@ -244,11 +258,15 @@ class Client:
     ) -> Iterator[Image]:
         """All stored images, in the order of the UTF-8 bytes of their ids; fetched page by page while you iterate.
 
-            ids = [image.id for image in client.list()]
+            ids = [image.id for image in client.list(where='camera == "front"')]
 
-        page_size: images a call, 1 to 1000. timeout: for each page.
+        where: only images that pass, as for `search`. page_size: images a call, 1 to 1000. timeout: for each page.
         """
-        return self._pages(self._plans.page_request(page_size, thumbnails, collection), timeout)
+        return self._pages(self._plans.page_request(page_size, thumbnails, where, collection), timeout)
+
+    def count(self, *, where: Where | None = None, collection: str | None = None, timeout: float | None = None) -> int:
+        """How many images there are, or how many pass a filter."""
+        return self._run(self._plans.count(where, collection), timeout)
 
     def collections(self, *, timeout: float | None = None) -> CollectionInfos:
         """What the server holds, by name."""
@@ -256,24 +274,7 @@ class Client:
 
     def info(self, *, timeout: float | None = None) -> ServerInfo:
         """Versions, limits and models of the server."""
-        return self._run(self._plans.info(), timeout)
-
-    def close(self) -> None:
-        """Let go of the connection; later calls raise ClosedError. Closing twice is fine."""
-        if not self._closed:
-            self._closed = True
-            self._transport.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        return f"<setwise.Client {self._target!r}{', closed' if self._closed else ''}>"
+        return self._run(self._context.info(), timeout)
 
     def _pages(self, first: images_pb2.ListImagesRequest, timeout: float | None) -> Iterator[Image]:
         page = self._run(self._plans.page(first, ""), timeout)
@@ -281,32 +282,3 @@ class Client:
         while page.next_token:
             page = self._run(self._plans.page(first, page.next_token), timeout)
             yield from page.images
-
-    def _run(self, steps: Steps[T], timeout: float | None) -> T:
-        budget = Budget(self._timeout if timeout is None else check_timeout(timeout))
-        step = advance(steps, None)
-        while isinstance(step, Call):
-            step = advance(steps, self._try(step, budget))
-        return step.value
-
-    def _try(self, call: Call, budget: Budget) -> Message | SetwiseError:
-        """The reply, or the error that is left after all retries."""
-        if call.fresh:
-            budget.renew()
-        attempt = 0
-        while True:
-            if self._closed:
-                return ClosedError(f"the client of {self._target} was closed; connect again")
-            try:
-                return self._transport.call(call.method, call.request, call.reply, budget.timeout())
-            except SetwiseError as error:
-                pause = self._retries.wait(error, attempt, budget.remaining())
-                if pause is None:
-                    return error
-            attempt += 1
-            time.sleep(pause)
-
-
-def _open(target: str | os.PathLike[str], credentials: grpc.ChannelCredentials | None) -> Transport:
-    where = resolve(target)
-    return GrpcTransport(where, credentials) if isinstance(where, str) else LocalTransport(where)

@@ -12,11 +12,12 @@ from PIL import Image as PILImage
 
 from setwise._errors import NotRequestedError
 from setwise._features import FeatureSet, ImageSize
+from setwise._metadata import Metadata, Scalar
 from setwise._pictures import Picture
 from setwise._proof import Proof, TokensLike, check_proof
 from setwise._query import Query
 from setwise._table import printable, table
-from setwise._values import Certificate, Matches, Metadata, Scores, Timings, load_thumbnail
+from setwise._values import Certificate, Matches, Scores, Timings, load_thumbnail
 
 __all__ = ["Comparison", "Hit", "Hits"]
 
@@ -29,7 +30,8 @@ class Hit:
 
     scores, matches and thumbnail are there when the search asked for them (`scores=True`, `matches=True`,
     `thumbnails=True`), likewise proof (`proof=True`), metadata as selected. image_size: (width, height) of the original
-    in pixels, None when unknown.
+    in pixels, None when unknown. group: the value that it was grouped by; None without `group_by` and for images that
+    lack the field.
     """
 
     id: str
@@ -40,6 +42,7 @@ class Hit:
     image_size: ImageSize | None = None
     thumbnail_bytes: bytes = field(default=b"", repr=False)
     proof: Proof | None = field(default=None, repr=False)
+    group: Scalar | list[Scalar] = None
     query: Query = field(default=Query(""), repr=False, compare=False)
     query_features: FeatureSet | None = field(default=None, repr=False, compare=False)
 
@@ -86,6 +89,7 @@ class Hit:
             "matches": None if self.matches is None else self.matches.to_dict(),
             "image_size": None if self.image_size is None else list(self.image_size),
             "proof": self.proof and self.proof.to_dict(),
+            "group": self.group,
         }
 
 
@@ -132,7 +136,7 @@ class Hits(Sequence[Hit]):
         """One line for people: the kernel, what was proven, how long it took."""
         proven = self.certificate
         scope = "exact over all" if proven.scope == "collection" else f"exact among {proven.recalled:,} of"
-        return f"{self.kernel}, {scope} {proven.collection_size:,} images, {self.timings.total_ms:.0f} ms"
+        return f"{self.kernel}, {scope} {proven.images()}, {self.timings.total_ms:.0f} ms"
 
     def __repr__(self) -> str:
         head = f"<Hits {len(self)} for {self.query.label}: {self.summary()}>"

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from google.protobuf.message import Message
 from google.rpc.status_pb2 import Status
 
-from setwise._errors import FailedPreconditionError, InternalError, MissingExtraError, SetwiseError
+from setwise._errors import (
+    CancelledError,
+    FailedPreconditionError,
+    InternalError,
+    MissingExtraError,
+    SetwiseError,
+)
 from setwise._extras import missing_extra
 from setwise._status import make_error, parse_status
+from setwise._transport import Stream
 
 __all__ = ["LocalTransport", "Server"]
 
@@ -25,6 +33,12 @@ class Server(Protocol):
 
     def call(self, method: str, request: Message, timeout: float | None) -> tuple[Status, Message | None]:
         """Answer one call."""
+        ...
+
+    def stream(
+        self, method: str, requests: Iterator[Message], timeout: float | None
+    ) -> Generator[tuple[Status, Message | None]]:
+        """Answer a streaming call: each reply with a status of code 0, at last the status of the whole with None."""
         ...
 
     def close(self) -> None:
@@ -60,9 +74,44 @@ class LocalTransport:
             raise InternalError(f"the local server answered {method} with a {type(answer).__name__}")
         return answer
 
+    def stream(self, method: str, requests: Iterator[Message], reply: type[Message]) -> Stream:
+        """As Transport.stream."""
+        return _LocalStream(self._server.stream(method, requests, None), reply)
+
     def close(self) -> None:
         """As Transport.close."""
         self._server.close()
+
+
+class _LocalStream:
+    """The replies of a streaming call. A cancelled one ends with the next reply, or when the last request was read."""
+
+    def __init__(self, answers: Generator[tuple[Status, Message | None]], reply: type[Message]) -> None:
+        self._answers, self._reply = answers, reply
+        self._cancelled = False
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Message:
+        try:
+            status, answer = next(self._answers, (Status(), None))
+        except ModuleNotFoundError as error:
+            raise missing_extra(error) or error from error
+        if self._cancelled:
+            self._answers.close()
+            raise CancelledError("the call was cancelled")
+        if status.code:
+            raise parse_status(status)
+        if answer is None:
+            raise StopIteration
+        if not isinstance(answer, self._reply):
+            raise InternalError(f"the local server answered with a {type(answer).__name__}")
+        return answer
+
+    def cancel(self) -> None:
+        """As Stream.cancel."""
+        self._cancelled = True
 
 
 def _opener() -> Any:

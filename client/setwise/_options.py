@@ -12,6 +12,7 @@ from typing import TypeAlias
 import numpy as np
 
 from setwise._errors import InvalidArgumentError
+from setwise._where_text import Where, where_message
 from setwise_proto.v1 import search_pb2, types_pb2
 
 __all__ = ["Kernel", "MetadataLike", "Options", "check_timeout", "kernel_number", "whole"]
@@ -50,6 +51,9 @@ class Options:
     thumbnails: bool = False
     exhaustive: bool | None = None
     proof: bool = False
+    where: Where | None = None
+    group_by: str | None = None
+    group_size: int | None = None
 
     def message(self) -> search_pb2.SearchOptions:
         """The options as they travel. Raises InvalidArgumentError naming the argument at fault."""
@@ -64,7 +68,18 @@ class Options:
             include_thumbnail=bool(self.thumbnails),
             exhaustive=None if self.exhaustive is None else _flag(self.exhaustive, "exhaustive"),
             include_proof=_flag(self.proof, "proof"),
+            where=where_message(self.where),
+            group_by=_group(self.group_by, self.group_size),
+            group_size=None if self.group_size is None else whole(self.group_size, "group_size"),
         )
+
+
+def _group(field: str | None, size: int | None) -> str:
+    if field is None and size is not None:
+        raise InvalidArgumentError(f"group_size is {size!r} without group_by; name a field", field="group_size")
+    if field is not None and (not isinstance(field, str) or not field):
+        raise InvalidArgumentError(f"group_by is {field!r}; give the name of a metadata field", field="group_by")
+    return field or ""
 
 
 def _flag(value: bool, name: str) -> bool:

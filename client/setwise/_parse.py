@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from setwise._errors import InternalError, SetwiseError
 from setwise._features import FeatureSet, Grid, ImageSize, Stage
 from setwise._hits import Comparison, Hit, Hits
+from setwise._metadata import parse_metadata, parse_value
 from setwise._options import Kernel
 from setwise._proof import Proof
 from setwise._query import Query
@@ -19,9 +18,7 @@ from setwise._values import (
     Image,
     Limits,
     Matches,
-    Metadata,
     Model,
-    Scalar,
     Scores,
     ServerInfo,
     Stages,
@@ -38,6 +35,11 @@ _KERNELS = {
     types_pb2.KERNEL_CONTAINMENT: Kernel.CONTAINMENT,
 }
 _SCOPES = {search_pb2.SCOPE_CANDIDATES: "candidates", search_pb2.SCOPE_COLLECTION: "collection"}
+_STATES = {
+    collections_pb2.COLLECTION_STATE_READY: "ready",
+    collections_pb2.COLLECTION_STATE_WAITS_FOR_ENCODER: "waits_for_encoder",
+    collections_pb2.COLLECTION_STATE_FAILED: "failed",
+}
 _DTYPES = {types_pb2.DTYPE_FLOAT16: "<f2", types_pb2.DTYPE_FLOAT32: "<f4"}
 
 
@@ -75,7 +77,7 @@ def parse_image(image: images_pb2.Image) -> Image:
     """What is stored of an image."""
     return Image(
         id=image.id,
-        metadata=_metadata(image.metadata),
+        metadata=parse_metadata(image.metadata),
         image_size=_size(image.image_size) if image.HasField("image_size") else None,
         grid=_grid(image.grid) if image.HasField("grid") else None,
         tokens=image.tokens,
@@ -86,7 +88,8 @@ def parse_image(image: images_pb2.Image) -> Image:
 
 def parse_collection(info: collections_pb2.Collection) -> CollectionInfo:
     """What a collection holds; the two types carry the same names."""
-    return CollectionInfo(**{name: getattr(info, name) for name in CollectionInfo.__slots__})
+    facts = {name: getattr(info, name) for name in CollectionInfo.__slots__}
+    return CollectionInfo(**facts | {"state": _STATES.get(info.state, "ready"), "aliases": tuple(info.aliases)})
 
 
 def parse_server(reply: server_pb2.GetServerInfoResponse) -> ServerInfo:
@@ -95,19 +98,29 @@ def parse_server(reply: server_pb2.GetServerInfoResponse) -> ServerInfo:
     models = (
         Model(model.name, model.fingerprint, model.image_size, _grid(model.grid), model.dims) for model in reply.models
     )
-    return ServerInfo(reply.version, reply.api_version, limits, tuple(models), dict(reply.libraries))
+    return ServerInfo(
+        version=reply.version,
+        api_version=reply.api_version,
+        limits=limits,
+        models=tuple(models),
+        libraries=dict(reply.libraries),
+        writable=reply.writable,
+        has_root=reply.has_root,
+        offered_models=tuple(reply.offered_models),
+    )
 
 
 def _hit(hit: search_pb2.Hit, query: Query, features: FeatureSet | None) -> Hit:
     return Hit(
         id=hit.id,
         score=hit.score,
-        metadata=_metadata(hit.metadata),
+        metadata=parse_metadata(hit.metadata),
         scores=_scores(hit.scores) if hit.HasField("scores") else None,
         matches=_matches(hit.matches) if hit.HasField("matches") else None,
         image_size=_size(hit.image_size) if hit.HasField("image_size") else None,
         thumbnail_bytes=hit.thumbnail,
         proof=_proof(hit.proof) if hit.HasField("proof") else None,
+        group=parse_value(hit.group) if hit.HasField("group") else None,
         query=query,
         query_features=features,
     )
@@ -125,6 +138,7 @@ def _certificate(message: search_pb2.Certificate) -> Certificate:
         highest_pruned_bound=message.highest_pruned_bound if has_bound else None,
         stages=Stages(**{name: getattr(message.stages, name) for name in Stages.__slots__}),
         largest_gap=message.largest_gap if message.HasField("largest_gap") else None,
+        matching=message.matching,
     )
 
 
@@ -178,22 +192,6 @@ def _features(message: types_pb2.FeatureSet) -> FeatureSet:
         model=message.model,
         encoder=message.encoder,
     )
-
-
-def _metadata(message: Mapping[str, types_pb2.Value]) -> Metadata:
-    return {name: _value(message[name]) for name in sorted(message)}
-
-
-def _value(message: types_pb2.Value) -> Scalar | list[Scalar]:
-    if message.WhichOneof("kind") == "list_value":
-        return [_scalar(value) for value in message.list_value.values]
-    return _scalar(message)
-
-
-def _scalar(message: types_pb2.Value) -> Scalar:
-    kind = message.WhichOneof("kind")
-    value: Scalar = None if kind is None else getattr(message, kind)
-    return value
 
 
 def _grid(message: types_pb2.Grid) -> Grid:

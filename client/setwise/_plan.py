@@ -12,15 +12,18 @@ from PIL import Image as PILImage
 
 from setwise import _parse as parse
 from setwise._batch import Batch, Outcome
+from setwise._context import Context
 from setwise._errors import InvalidArgumentError, SetwiseError
 from setwise._features import FeatureSet, Id
 from setwise._hits import Comparison, Hits
+from setwise._item import id_text
 from setwise._options import Options, kernel_number, whole
 from setwise._query import QueryLike, features_message, prepare
 from setwise._region import RegionLike
 from setwise._steps import Steps, ask, check_size
-from setwise._values import CollectionInfo, Image, Limits, ServerInfo
-from setwise_proto.v1 import collections_pb2, images_pb2, search_pb2, server_pb2
+from setwise._values import CollectionInfo, Image
+from setwise._where_text import Where, where_message
+from setwise_proto.v1 import collections_pb2, images_pb2, search_pb2
 
 __all__ = ["Candidates", "Page", "Plans"]
 
@@ -36,19 +39,10 @@ class Page:
 
 
 class Plans:
-    """The plans of one client; remembers the collection it is for and the limits that the server told it."""
+    """What reads. The plans that write are `WritePlans`, those about whole collections `AdminPlans`."""
 
-    def __init__(self, collection: str | None) -> None:
-        self._collection = _name(collection)
-        self._limits: Limits | None = None
-
-    def info(self) -> Steps[ServerInfo]:
-        request = server_pb2.GetServerInfoRequest()
-        info = parse.parse_server(
-            (yield from ask("ServerService", "GetServerInfo", request, server_pb2.GetServerInfoResponse))
-        )
-        self._limits = info.limits
-        return info
+    def __init__(self, context: Context) -> None:
+        self._context = context
 
     def collections(self) -> Steps[list[CollectionInfo]]:
         request, reply = collections_pb2.ListCollectionsRequest(), collections_pb2.ListCollectionsResponse
@@ -58,9 +52,9 @@ class Plans:
     def search(
         self, query: QueryLike, region: RegionLike | None, options: Options, collection: str | None
     ) -> Steps[Hits]:
-        wanted, limits = options.message(), (yield from self._learn())
+        wanted, limits = options.message(), (yield from self._context.limits())
         message, asked = prepare(query, limits.max_image_bytes, region)
-        request = search_pb2.SearchRequest(collection=self._name(collection), query=message, options=wanted)
+        request = search_pb2.SearchRequest(collection=self._context.name(collection), query=message, options=wanted)
         check_size(request, limits)
         return parse.parse_hits((yield from ask("SearchService", "Search", request, search_pb2.SearchResponse)), asked)
 
@@ -71,8 +65,8 @@ class Plans:
         options: Options,
         collection: str | None,
     ) -> Steps[list[Outcome]]:
-        many, wanted, limits = _several(queries), options.message(), (yield from self._learn())
-        frame = search_pb2.SearchBatchRequest(collection=self._name(collection), options=wanted)
+        many, wanted, limits = _several(queries), options.message(), (yield from self._context.limits())
+        frame = search_pb2.SearchBatchRequest(collection=self._context.name(collection), options=wanted)
         outcomes: list[Outcome | None] = [None] * len(many)
         batch = Batch(frame, limits)
         for place, (query, region) in enumerate(zip(many, _regions(regions, len(many)), strict=True)):
@@ -97,10 +91,10 @@ class Plans:
         collection: str | None,
     ) -> Steps[Hits]:
         ids, sets = _split(candidates)
-        wanted, limits = options.message(), (yield from self._learn())
+        wanted, limits = options.message(), (yield from self._context.limits())
         message, asked = prepare(query, limits.max_image_bytes, region)
         request = search_pb2.RerankRequest(
-            collection=self._name(collection), query=message, ids=ids, candidates=sets, options=wanted
+            collection=self._context.name(collection), query=message, ids=ids, candidates=sets, options=wanted
         )
         check_size(request, limits)
         return parse.parse_hits((yield from ask("SearchService", "Rerank", request, search_pb2.RerankResponse)), asked)
@@ -115,11 +109,11 @@ class Plans:
         matches: bool,
         collection: str | None,
     ) -> Steps[Comparison]:
-        number, limits = kernel_number(kernel), (yield from self._learn())
+        number, limits = kernel_number(kernel), (yield from self._context.limits())
         first, asked_a = prepare(a, limits.max_image_bytes, regions[0], "region_a")
         second, asked_b = prepare(b, limits.max_image_bytes, regions[1], "region_b")
         request = search_pb2.CompareRequest(
-            collection=self._name(collection), a=first, b=second, include_matches=bool(matches), kernel=number
+            collection=self._context.name(collection), a=first, b=second, include_matches=bool(matches), kernel=number
         )
         check_size(request, limits)
         reply = yield from ask("SearchService", "Compare", request, search_pb2.CompareResponse)
@@ -127,20 +121,28 @@ class Plans:
 
     def get(self, id: str | Id, thumbnail: bool, features: bool, collection: str | None) -> Steps[Image]:
         request = images_pb2.GetImageRequest(
-            collection=self._name(collection),
-            id=_id(id),
+            collection=self._context.name(collection),
+            id=id_text(id),
             include_thumbnail=bool(thumbnail),
             include_features=bool(features),
         )
         reply = yield from ask("ImageService", "GetImage", request, images_pb2.GetImageResponse)
         return parse.parse_image(reply.image)
 
-    def page_request(self, page_size: int, thumbnails: bool, collection: str | None) -> images_pb2.ListImagesRequest:
+    def count(self, where: Where | None, collection: str | None) -> Steps[int]:
+        request = images_pb2.CountImagesRequest(collection=self._context.name(collection), where=where_message(where))
+        reply = yield from ask("ImageService", "CountImages", request, images_pb2.CountImagesResponse)
+        return reply.count
+
+    def page_request(
+        self, page_size: int, thumbnails: bool, where: Where | None, collection: str | None
+    ) -> images_pb2.ListImagesRequest:
         """The request for the first page; made at once, so that a wrong argument is told at once."""
         return images_pb2.ListImagesRequest(
-            collection=self._name(collection),
+            collection=self._context.name(collection),
             page_size=whole(page_size, "page_size"),
             include_thumbnail=bool(thumbnails),
+            where=where_message(where),
         )
 
     def page(self, first: images_pb2.ListImagesRequest, token: str) -> Steps[Page]:
@@ -149,14 +151,6 @@ class Plans:
         request.page_token = token
         reply = yield from ask("ImageService", "ListImages", request, images_pb2.ListImagesResponse)
         return Page(tuple(parse.parse_image(image) for image in reply.images), reply.next_page_token)
-
-    def _learn(self) -> Steps[Limits]:
-        if self._limits is None:
-            self._limits = (yield from self.info()).limits
-        return self._limits
-
-    def _name(self, collection: str | None) -> str:
-        return self._collection if collection is None else _name(collection)
 
 
 def _several(queries: Iterable[QueryLike]) -> list[QueryLike]:
@@ -185,20 +179,10 @@ def _split(candidates: Candidates) -> tuple[list[str], list[search_pb2.Candidate
     for entry in candidates.items() if isinstance(candidates, Mapping) else candidates:
         match entry:
             case str() | Id():
-                ids.append(_id(entry))
+                ids.append(id_text(entry))
             case (str() | Id() as id, FeatureSet() as features):
-                sets.append(search_pb2.Candidate(id=_id(id), features=features_message(features)))
+                sets.append(search_pb2.Candidate(id=id_text(id), features=features_message(features)))
             case _:
                 what = "give ids, or pairs of an id and a FeatureSet"
                 raise InvalidArgumentError(f"candidates holds {entry!r}; {what}", field="candidates")
     return ids, sets
-
-
-def _id(id: str | Id) -> str:
-    return id.value if isinstance(id, Id) else Id(id).value
-
-
-def _name(collection: str | None) -> str:
-    if not isinstance(collection, str | None):
-        raise InvalidArgumentError(f"collection is {collection!r}; give a name", field="collection")
-    return collection or ""

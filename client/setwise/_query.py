@@ -28,11 +28,10 @@ from setwise._features import FeatureSet, Id, Stage
 from setwise._region import RegionLike, region_message
 from setwise_proto.v1 import types_pb2
 
-__all__ = ["Query", "QueryLike", "features_message", "prepare"]
+__all__ = ["PictureLike", "Query", "QueryLike", "features_message", "picture_bytes", "prepare"]
 
-QueryLike: TypeAlias = (
-    str | os.PathLike[str] | bytes | bytearray | memoryview | PILImage.Image | NDArray[np.uint8] | Id | FeatureSet
-)
+PictureLike: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | PILImage.Image | NDArray[np.uint8]
+QueryLike: TypeAlias = PictureLike | Id | FeatureSet
 
 _DTYPES = {np.dtype(np.float16): types_pb2.DTYPE_FLOAT16, np.dtype(np.float32): types_pb2.DTYPE_FLOAT32}
 _STAGES = {Stage.RAW: types_pb2.STAGE_RAW, Stage.ENCODED: types_pb2.STAGE_ENCODED}
@@ -76,19 +75,30 @@ def _whole(query: QueryLike, max_image_bytes: int) -> tuple[types_pb2.Query, Que
             return types_pb2.Query(id=query.value), Query(query.value, id=query.value)
         case FeatureSet():
             return types_pb2.Query(features=features_message(query)), Query(repr(query))
-        case str() | os.PathLike():
-            path = _check_path(query, max_image_bytes)
-            return types_pb2.Query(image=_read(path)), Query(path.name, path)
-        case bytes() | bytearray() | memoryview():
-            data, label = bytes(query), "image bytes"
-        case PILImage.Image():
-            data, label = _png(query), f"{query.width}x{query.height} picture"
-        case np.ndarray():
-            data, label = _png(_from_array(query)), f"{query.shape[1]}x{query.shape[0]} array"
         case _:
-            raise InvalidArgumentError(_advice(query), field="query")
-    _check_size(len(data), label, max_image_bytes)
-    return types_pb2.Query(image=data), Query(label, data)
+            data, asked = picture_bytes(query, max_image_bytes)
+            return types_pb2.Query(image=data), asked
+
+
+def picture_bytes(picture: PictureLike, max_bytes: int, field: str = "query") -> tuple[bytes, Query]:
+    """An encoded image file, from any way to give a picture, and what is remembered of it.
+
+    max_bytes: the server's limit; 0 for none. field: names the argument in errors. Raises SetwiseError.
+    """
+    match picture:
+        case str() | os.PathLike():
+            path = _check_path(picture, max_bytes, field)
+            return _read(path, field), Query(path.name, path)
+        case bytes() | bytearray() | memoryview():
+            data, label = bytes(picture), "image bytes"
+        case PILImage.Image():
+            data, label = _png(picture, field), f"{picture.width}x{picture.height} picture"
+        case np.ndarray():
+            data, label = _png(_from_array(picture, field), field), f"{picture.shape[1]}x{picture.shape[0]} array"
+        case _:
+            raise InvalidArgumentError(_advice(picture, field), field=field)
+    _check_size(len(data), label, max_bytes, field)
+    return data, Query(label, data)
 
 
 def features_message(features: FeatureSet) -> types_pb2.FeatureSet:
@@ -108,75 +118,79 @@ def features_message(features: FeatureSet) -> types_pb2.FeatureSet:
     return message
 
 
-def _check_path(query: str | os.PathLike[str], max_bytes: int) -> Path:
+def _check_path(query: str | os.PathLike[str], max_bytes: int, field: str) -> Path:
     path = Path(query)
     if "://" in str(query):
-        raise InvalidArgumentError(f"{query} is a URL; download the picture and pass its bytes", field="query")
+        raise InvalidArgumentError(f"{query} is a URL; download the picture and pass its bytes", field=field)
     try:
         size = path.stat().st_size
         is_directory = path.is_dir()
     except (FileNotFoundError, NotADirectoryError):
-        hint = f"to ask with a stored image write setwise.Id({str(query)!r}), or --id on the command line"
-        raise NotFoundError(f"no file {str(path)!r} (looked in {Path.cwd()}); {hint}", field="query") from None
+        hint = f"; to ask with a stored image write setwise.Id({str(query)!r}), or --id on the command line"
+        hint = hint if field == "query" else ""
+        raise NotFoundError(f"no file {str(path)!r} (looked in {Path.cwd()}){hint}", field=field) from None
     except (OSError, ValueError) as error:
-        raise _unreadable(path, error) from error
+        raise _unreadable(path, error, field) from error
     if is_directory:
-        raise InvalidArgumentError(f"{str(path)!r} is a directory; ask with its files, one by one", field="query")
-    _check_size(size, str(path), max_bytes)
+        raise InvalidArgumentError(f"{str(path)!r} is a directory; give its files, one by one", field=field)
+    _check_size(size, str(path), max_bytes, field)
     return path
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, field: str) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise _unreadable(path, error, field) from error
 
 
-def _unreadable(path: Path, error: OSError | ValueError) -> SetwiseError:
+def _unreadable(path: Path, error: OSError | ValueError, field: str) -> SetwiseError:
     kind = PermissionDeniedError if isinstance(error, PermissionError) else InvalidArgumentError
     why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return kind(f"cannot read {str(path)!r}: {why}", field="query")
+    return kind(f"cannot read {str(path)!r}: {why}", field=field)
 
 
-def _check_size(size: int, label: str, max_bytes: int) -> None:
+def _check_size(size: int, label: str, max_bytes: int, field: str) -> None:
     if size == 0:
         raise InvalidArgumentError(
-            f"{label} is empty (0 bytes); give an image file", reason="INVALID_IMAGE", field="query"
+            f"{label} is empty (0 bytes); give an image file", reason="INVALID_IMAGE", field=field
         )
     if max_bytes and size > max_bytes:
         advice = "make the picture smaller (2000 pixels on the long side are plenty) or save it as JPEG"
         message = f"{label} takes {size:,} bytes and the server accepts {max_bytes:,}; {advice}"
-        raise InvalidArgumentError(message, reason="LIMIT_EXCEEDED", field="query")
+        raise InvalidArgumentError(message, reason="LIMIT_EXCEEDED", field=field)
 
 
-def _png(image: PILImage.Image) -> bytes:
+def _png(image: PILImage.Image, field: str) -> bytes:
     # A file opened by PIL still lies as the camera held it; an image that was made or changed is meant as it is.
     upright = ImageOps.exif_transpose(image) if isinstance(image, ImageFile.ImageFile) else image
     if 0 in upright.size:
-        raise InvalidArgumentError(f"the picture has no pixels (size {upright.size})", field="query")
+        raise InvalidArgumentError(f"the picture has no pixels (size {upright.size})", field=field)
     if upright.mode == "F":
-        raise InvalidArgumentError("the picture holds floats; convert it to 8-bit pixels, mode 'L'", field="query")
+        raise InvalidArgumentError("the picture holds floats; convert it to 8-bit pixels, mode 'L'", field=field)
     kept = upright if upright.mode in _PNG_MODES else upright.convert("RGBA" if "a" in upright.mode else "RGB")
     buffer = BytesIO()
     kept.save(buffer, "PNG", compress_level=1, icc_profile=None)
     return buffer.getvalue()
 
 
-def _from_array(array: NDArray[Any]) -> PILImage.Image:
+def _from_array(array: NDArray[Any], field: str) -> PILImage.Image:
     shape_fits = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))
     if array.dtype == np.uint8 and shape_fits and array.size:
         return PILImage.fromarray(np.ascontiguousarray(array))
     what = f"an array of shape {array.shape} and dtype {array.dtype}"
     if array.ndim == 2 and array.dtype.kind == "f":
         raise InvalidArgumentError(
-            f"{what} is no picture; if it holds tokens, wrap it: setwise.FeatureSet(array)", field="query"
+            f"{what} is no picture; if it holds tokens, wrap it: setwise.FeatureSet(array)", field=field
         )
     advice = "give uint8 pixels of shape (h, w), (h, w, 3) or (h, w, 4), from 0 to 255"
-    raise InvalidArgumentError(f"{what} is no picture; {advice}", field="query")
+    raise InvalidArgumentError(f"{what} is no picture; {advice}", field=field)
 
 
-def _advice(query: object) -> str:
-    if isinstance(query, list | tuple):
+def _advice(given: object, field: str) -> str:
+    kind, ways = type(given).__name__, "a path, bytes, a PIL image, an array"
+    if field != "query":
+        return f"a {kind} is no image to store; give {ways} or a FeatureSet"
+    if isinstance(given, list | tuple):
         return "a list is not one query; use search_many for several"
-    return f"cannot ask with a {type(query).__name__}; give a path, bytes, a PIL image, an array, an Id or a FeatureSet"
+    return f"cannot ask with a {kind}; give {ways}, an Id or a FeatureSet"

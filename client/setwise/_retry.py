@@ -1,7 +1,9 @@
 """When to ask again, and how long to wait before: full jitter inside the caller's own time budget.
 
-Every call of this client reads, so asking twice does no harm. Only UNAVAILABLE, and RESOURCE_EXHAUSTED from a server
-that says when to come back, are worth it; a passed deadline never is.
+Only UNAVAILABLE, and RESOURCE_EXHAUSTED from a server that says when to come back, are worth it; a passed deadline
+never is. Asking twice does no harm: reads change nothing, and storing, changing and deleting images leave the same
+behind when they are done twice (docs/decisions/0095 tells what the second answer may then say). Calls that do not, such
+as making a collection, are asked again only when the server itself refused the first time, so that nothing was done.
 Source: M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
 """
 
@@ -25,12 +27,15 @@ class Retries:
     first: float = 0.1
     longest: float = 5.0
 
-    def wait(self, error: SetwiseError, attempt: int, remaining: float) -> float | None:
-        """Seconds to wait after the failed attempt (0, 1, ...), or None to give up.
+    def wait(self, error: SetwiseError, attempt: int, remaining: float, once: bool = False) -> float | None:
+        """Seconds to wait after the failed attempt (0, 1, ...), or None to give up. once: a call that is not to be done
+        twice, so that only a refusal, which has a reason of the server's own, is worth another attempt.
 
         A wait that the server asked for is kept and jitter is added to it, so that callers do not return all at once.
         """
         # A server that is loading answers, and will be ready: it is waited for as long as the caller has time.
+        if once and error.reason == error.code:
+            return None
         if not error.retriable or (attempt >= self.most and not (self.most and error.reason == "NOT_READY")):
             return None
         pause = random.uniform(0, min(self.longest, self.first * 2.0 ** min(attempt, 16))) + (error.retry_after or 0.0)

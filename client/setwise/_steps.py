@@ -26,12 +26,14 @@ SLACK = 1024
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request to send. fresh: its time is counted anew, because it carries work of its own."""
+    """One request to send. fresh: its time is counted anew, because it carries work of its own. once: it must not be
+    carried out twice."""
 
     method: str
     request: Message
     reply: type[Message]
     fresh: bool = False
+    once: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +57,10 @@ def advance(steps: Steps[T], reply: Message | SetwiseError | None) -> Call | Don
         return Done(stop.value)
 
 
-def ask(service: str, name: str, request: Message, reply: type[Reply], fresh: bool = False) -> Steps[Reply]:
-    answer = yield Call(f"/setwise.v1.{service}/{name}", request, reply, fresh)
+def ask(
+    service: str, name: str, request: Message, reply: type[Reply], *, fresh: bool = False, once: bool = False
+) -> Steps[Reply]:
+    answer = yield Call(f"/setwise.v1.{service}/{name}", request, reply, fresh, once)
     if not isinstance(answer, reply):
         raise InternalError(f"the transport answered {name} with a {type(answer).__name__}")
     return answer

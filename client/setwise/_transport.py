@@ -7,7 +7,8 @@ A transport raises `SetwiseError` and nothing else; it neither retries nor looks
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol, TypeVar
+from collections.abc import Iterator
+from typing import Any, Protocol, Self, TypeVar
 
 import grpc
 import grpc.aio
@@ -21,6 +22,7 @@ __all__ = [
     "AsyncGrpcTransport",
     "AsyncTransport",
     "GrpcTransport",
+    "Stream",
     "ThreadTransport",
     "Transport",
     "channel_options",
@@ -29,11 +31,32 @@ __all__ = [
 Reply = TypeVar("Reply", bound=Message)
 
 
+class Stream(Protocol):
+    """The replies of a streaming call, as they come. Raises SetwiseError at the end when the call failed."""
+
+    def __iter__(self) -> Iterator[Message]:
+        """Itself."""
+        ...
+
+    def __next__(self) -> Message:
+        """The next reply; waits for it."""
+        ...
+
+    def cancel(self) -> None:
+        """End the call soon, from any thread."""
+        ...
+
+
 class Transport(Protocol):
-    """Carries one unary call; blocking."""
+    """Carries unary and streaming calls; blocking."""
 
     def call(self, method: str, request: Message, reply: type[Message], timeout: float | None) -> Message:
         """Send a request to "/package.Service/Method" and give the reply; timeout in seconds, None for no limit."""
+        ...
+
+    def stream(self, method: str, requests: Iterator[Message], reply: type[Message]) -> Stream:
+        """Send requests, read from their iterator in another thread, and give the replies. A side that does not stream
+        has one message. `requests` comes to an end soon after the stream did, or was cancelled."""
         ...
 
     def close(self) -> None:
@@ -42,10 +65,14 @@ class Transport(Protocol):
 
 
 class AsyncTransport(Protocol):
-    """Carries one unary call; a coroutine."""
+    """Carries unary calls as coroutines, and streaming calls in threads."""
 
     async def call(self, method: str, request: Message, reply: type[Message], timeout: float | None) -> Message:
         """As Transport.call."""
+        ...
+
+    def blocking(self) -> Transport:
+        """A transport to the same server for streaming calls, which run in threads of their own. Closed by `close`."""
         ...
 
     async def close(self) -> None:
@@ -91,9 +118,34 @@ class GrpcTransport:
         except grpc.RpcError as error:
             raise _translate(error, self._address, timeout) from None
 
+    def stream(self, method: str, requests: Iterator[Message], reply: type[Message]) -> Stream:
+        """As Transport.stream."""
+        call = self._channel.stream_stream(method, _serialize, reply.FromString)(requests)
+        return _GrpcStream(call, self._address, reply)
+
     def close(self) -> None:
         """As Transport.close."""
         self._channel.close()
+
+
+class _GrpcStream:
+    """The replies of a call of gRPC's. To its wire, a side that sends one message looks like one that streams."""
+
+    def __init__(self, call: Any, address: str, reply: type[Message]) -> None:
+        self._call, self._address, self._reply = call, address, reply
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Message:
+        try:
+            return _checked(next(self._call), self._reply)
+        except grpc.RpcError as error:
+            raise _translate(error, self._address, None) from None
+
+    def cancel(self) -> None:
+        """As Stream.cancel."""
+        self._call.cancel()
 
 
 class AsyncGrpcTransport:
@@ -102,6 +154,7 @@ class AsyncGrpcTransport:
     def __init__(self, address: str, credentials: grpc.ChannelCredentials | None) -> None:
         self._address, self._credentials = address, credentials
         self._channel: grpc.aio.Channel | None = None
+        self._blocking: GrpcTransport | None = None
 
     async def call(self, method: str, request: Message, reply: type[Message], timeout: float | None) -> Message:
         """As Transport.call."""
@@ -111,8 +164,16 @@ class AsyncGrpcTransport:
         except grpc.RpcError as error:
             raise _translate(error, self._address, timeout) from None
 
+    def blocking(self) -> Transport:
+        """As AsyncTransport.blocking."""
+        if self._blocking is None:
+            self._blocking = GrpcTransport(self._address, self._credentials)
+        return self._blocking
+
     async def close(self) -> None:
         """As Transport.close."""
+        if self._blocking is not None:
+            self._blocking.close()
         if self._channel is not None:
             await self._channel.close()
 
@@ -136,6 +197,10 @@ class ThreadTransport:
     async def call(self, method: str, request: Message, reply: type[Message], timeout: float | None) -> Message:
         """As Transport.call."""
         return await asyncio.to_thread(self._inner.call, method, request, reply, timeout)
+
+    def blocking(self) -> Transport:
+        """As AsyncTransport.blocking."""
+        return self._inner
 
     async def close(self) -> None:
         """As Transport.close."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from io import BytesIO
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PILImage
 
 from setwise._features import FeatureSet, Grid, ImageSize
+from setwise._metadata import Metadata
 
 __all__ = [
     "Certificate",
@@ -19,7 +20,6 @@ __all__ = [
     "Image",
     "Limits",
     "Matches",
-    "Metadata",
     "Model",
     "Scores",
     "ServerInfo",
@@ -27,9 +27,6 @@ __all__ = [
     "Timings",
     "load_thumbnail",
 ]
-
-Scalar: TypeAlias = bool | int | float | str | None
-Metadata: TypeAlias = Mapping[str, Scalar | list[Scalar]]
 
 
 def load_thumbnail(data: bytes) -> PILImage.Image | None:
@@ -85,10 +82,11 @@ class Certificate:
     """What was proven.
 
     scope: "candidates" (exact among the recalled; the coarse stage may have missed an image) or "collection" (exact
-    over all of it). recalled = pruned + solved candidates. kth_score: score of the last place, before min_score.
-    highest_pruned_bound: no pruned candidate can score above it; None when none was pruned. stages: which stage pruned
-    how many. largest_gap: the most by which prices exceed the matched sum of a hit, 0 but for rounding; None unless
-    proofs were asked for. Equality ignores what threads and machines may change: how many were ruled out, and where.
+    over all images that pass the filter, over all of it without one). matching: images that pass the filter. recalled =
+    pruned + solved candidates. kth_score: score of the last place, before min_score. highest_pruned_bound: no pruned
+    candidate can score above it; None when none was pruned. stages: which stage pruned how many. largest_gap: the most
+    by which prices exceed the matched sum of a hit, 0 but for rounding; None unless proofs were asked for. Equality
+    ignores what threads and machines may change: how many were ruled out, and where.
     """
 
     scope: str
@@ -100,11 +98,18 @@ class Certificate:
     highest_pruned_bound: float | None = field(default=None, compare=False)
     stages: Stages = field(default=Stages(), compare=False)
     largest_gap: float | None = None
+    matching: int | None = None
+
+    def images(self) -> str:
+        """How many images there were to search, in words."""
+        if self.matching is None or self.matching == self.collection_size:
+            return f"{self.collection_size:,} images"
+        return f"{self.matching:,} images that pass the filter ({self.collection_size:,} in all)"
 
     def sentence(self) -> str:
         """What was proven, in one line for people."""
         over = "all" if self.scope == "collection" else f"the {self.recalled:,} recalled of"
-        parts = [f"exact over {over} {self.collection_size:,} images", f"{self.solved:,} solved"]
+        parts = [f"exact over {over} {self.images()}", f"{self.solved:,} solved"]
         if self.highest_pruned_bound is not None:
             ruled_out = ", ".join(f"{count:,} by {name}" for name, count in asdict(self.stages).items() if count)
             parts.append(f"{self.pruned:,} ruled out ({ruled_out}), none above {self.highest_pruned_bound:.6f}")
@@ -215,7 +220,12 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class CollectionInfo:
-    """What a collection holds and how it was made; model is empty for ready-made feature sets."""
+    """What a collection holds and how it was made; model is empty for ready-made feature sets.
+
+    state: "ready", "waits_for_encoder" (see `Client.fit_encoder`) or "failed", and then problem says why. writable:
+    whether this server may write to it. aliases: names that stand for it. dead_images: replaced or deleted, and still
+    on disk.
+    """
 
     name: str
     uuid: str
@@ -231,15 +241,21 @@ class CollectionInfo:
     version: int
     indexed: int
     bytes: int
+    state: str
+    problem: str
+    writable: bool
+    aliases: tuple[str, ...]
+    segments: int
+    dead_images: int
 
     def to_dict(self) -> dict[str, Any]:
         """Every fact by name."""
-        return asdict(self)
+        return asdict(self) | {"aliases": list(self.aliases)}
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one call may ask for at most, and how many calls the server takes at once (in work, and waiting)."""
+    """What one call may ask for at most, and how many calls and streams the server takes at once."""
 
     max_message_bytes: int
     max_image_bytes: int
@@ -251,6 +267,9 @@ class Limits:
     default_candidates: int
     max_concurrent: int
     max_queue: int
+    max_filter_terms: int
+    max_changes: int
+    max_streams: int
 
     def to_dict(self) -> dict[str, int]:
         """Every limit by name."""
@@ -274,15 +293,23 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class ServerInfo:
-    """Versions, limits and models of a server."""
+    """Versions, limits and models of a server.
+
+    writable: whether it takes writes at all. has_root: whether collections can be made and dropped. offered_models:
+    networks that new ones may be made with.
+    """
 
     version: str
     api_version: str
     limits: Limits
     models: tuple[Model, ...]
     libraries: Mapping[str, str]
+    writable: bool = False
+    has_root: bool = False
+    offered_models: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Everything by name."""
         models = [model.to_dict() for model in self.models]
-        return asdict(self) | {"models": models, "libraries": dict(self.libraries)}
+        offered = list(self.offered_models)
+        return asdict(self) | {"models": models, "libraries": dict(self.libraries), "offered_models": offered}

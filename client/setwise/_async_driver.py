@@ -1,0 +1,133 @@
+"""What carries out the plans of the asyncio client: calls as coroutines, streams in threads of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from types import TracebackType
+from typing import Self, TypeVar
+
+import grpc
+from google.protobuf.message import Message
+
+from setwise._context import Context
+from setwise._driver import Job
+from setwise._errors import ClosedError, SetwiseError
+from setwise._local import LocalTransport
+from setwise._options import check_timeout
+from setwise._plan import Plans
+from setwise._plan_admin import AdminPlans
+from setwise._plan_writes import WritePlans
+from setwise._retry import Budget, Retries
+from setwise._steps import Call, Steps, advance
+from setwise._target import resolve
+from setwise._transport import AsyncGrpcTransport, AsyncTransport, ThreadTransport
+
+__all__ = ["AsyncDriver"]
+
+T = TypeVar("T")
+
+
+class AsyncDriver:
+    """A connection, and how plans are carried out over it."""
+
+    def __init__(
+        self,
+        target: str | os.PathLike[str],
+        *,
+        collection: str | None = None,
+        timeout: float | None = 30.0,
+        retries: int = 4,
+        credentials: grpc.ChannelCredentials | None = None,
+        transport: AsyncTransport | None = None,
+    ) -> None:
+        self._target = str(target)
+        self._timeout = check_timeout(timeout)
+        self._retries = Retries(retries)
+        self._context = Context(collection)
+        self._plans, self._writes, self._admin = (
+            Plans(self._context),
+            WritePlans(self._context),
+            AdminPlans(self._context),
+        )
+        self._closed = False
+        self._transport = transport or _open(target, credentials)
+
+    async def close(self) -> None:
+        """Let go of the connection; later calls raise ClosedError. Closing twice is fine."""
+        if not self._closed:
+            self._closed = True
+            await self._transport.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"<setwise.AsyncClient {self._target!r}{', closed' if self._closed else ''}>"
+
+    async def _run(self, steps: Steps[T], timeout: float | None) -> T:
+        budget = self._budget(timeout)
+        step = await asyncio.to_thread(advance, steps, None)
+        while isinstance(step, Call):
+            step = await asyncio.to_thread(advance, steps, await self._try(step, budget))
+        return step.value
+
+    async def _stream(self, job: Job[T], timeout: float | None) -> T:
+        """Carry out a job in a thread of its own: the loop's pool of threads could be full of such waiters."""
+        if self._closed:
+            raise self._closed_error()
+        transport, budget = self._transport.blocking(), self._budget(timeout)
+        loop, done = asyncio.get_running_loop(), asyncio.Event()
+        outcome: list[T | BaseException] = []
+
+        def work() -> None:
+            try:
+                outcome.append(job.run(transport, budget, self._retries))
+            except BaseException as error:
+                outcome.append(error)
+            loop.call_soon_threadsafe(done.set)
+
+        threading.Thread(target=work, name="setwise-job", daemon=True).start()
+        try:
+            await done.wait()
+        except asyncio.CancelledError:
+            job.cancel()
+            await done.wait()
+            raise
+        if isinstance(outcome[0], BaseException):
+            raise outcome[0]
+        return outcome[0]
+
+    async def _try(self, call: Call, budget: Budget) -> Message | SetwiseError:
+        """The reply, or the error that is left after all retries."""
+        if call.fresh:
+            budget.renew()
+        attempt = 0
+        while True:
+            if self._closed:
+                return self._closed_error()
+            try:
+                return await self._transport.call(call.method, call.request, call.reply, budget.timeout())
+            except SetwiseError as error:
+                pause = self._retries.wait(error, attempt, budget.remaining(), call.once)
+                if pause is None:
+                    return error
+            attempt += 1
+            await asyncio.sleep(pause)
+
+    def _budget(self, timeout: float | None) -> Budget:
+        return Budget(self._timeout if timeout is None else check_timeout(timeout))
+
+    def _closed_error(self) -> ClosedError:
+        return ClosedError(f"the client of {self._target} was closed; connect again")
+
+
+def _open(target: str | os.PathLike[str], credentials: grpc.ChannelCredentials | None) -> AsyncTransport:
+    where = resolve(target)
+    return AsyncGrpcTransport(where, credentials) if isinstance(where, str) else ThreadTransport(LocalTransport(where))

@@ -1,0 +1,42 @@
+"""What all plans of one client share: the collection it is for, and the limits that the server told it."""
+
+from __future__ import annotations
+
+from setwise._errors import InvalidArgumentError
+from setwise._parse import parse_server
+from setwise._steps import Steps, ask
+from setwise._values import Limits, ServerInfo
+from setwise_proto.v1 import server_pb2
+
+__all__ = ["Context"]
+
+
+class Context:
+    """Asks for the server's limits once, with the first call that needs them."""
+
+    def __init__(self, collection: str | None) -> None:
+        self._collection = _check(collection)
+        self._limits: Limits | None = None
+
+    def info(self) -> Steps[ServerInfo]:
+        """Versions, limits and models of the server."""
+        request, reply = server_pb2.GetServerInfoRequest(), server_pb2.GetServerInfoResponse
+        info = parse_server((yield from ask("ServerService", "GetServerInfo", request, reply)))
+        self._limits = info.limits
+        return info
+
+    def limits(self) -> Steps[Limits]:
+        """What one call may ask for."""
+        if self._limits is None:
+            self._limits = (yield from self.info()).limits
+        return self._limits
+
+    def name(self, collection: str | None) -> str:
+        """The collection of a call: its own, or the client's; empty for the server's only one."""
+        return self._collection if collection is None else _check(collection)
+
+
+def _check(collection: str | None) -> str:
+    if not isinstance(collection, str | None):
+        raise InvalidArgumentError(f"collection is {collection!r}; give a name", field="collection")
+    return collection or ""

@@ -1,0 +1,123 @@
+"""What carries out the plans of the blocking client: calls with retries, and streams."""
+
+from __future__ import annotations
+
+import os
+import time
+from types import TracebackType
+from typing import Protocol, Self, TypeVar
+
+import grpc
+from google.protobuf.message import Message
+
+from setwise._context import Context
+from setwise._errors import ClosedError, SetwiseError
+from setwise._local import LocalTransport
+from setwise._options import check_timeout
+from setwise._plan import Plans
+from setwise._plan_admin import AdminPlans
+from setwise._plan_writes import WritePlans
+from setwise._retry import Budget, Retries
+from setwise._steps import Call, Steps, advance
+from setwise._target import resolve
+from setwise._transport import GrpcTransport, Transport
+
+__all__ = ["Driver", "Job"]
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Job(Protocol[T_co]):
+    """A streaming call."""
+
+    def run(self, transport: Transport, budget: Budget, retries: Retries) -> T_co:
+        """Carry it out, once."""
+        ...
+
+    def cancel(self) -> None:
+        """End it soon, from any thread; `run` raises CancelledError."""
+        ...
+
+
+class Driver:
+    """A connection, and how plans are carried out over it."""
+
+    def __init__(
+        self,
+        target: str | os.PathLike[str],
+        *,
+        collection: str | None = None,
+        timeout: float | None = 30.0,
+        retries: int = 4,
+        credentials: grpc.ChannelCredentials | None = None,
+        transport: Transport | None = None,
+    ) -> None:
+        self._target = str(target)
+        self._timeout = check_timeout(timeout)
+        self._retries = Retries(retries)
+        self._context = Context(collection)
+        self._plans, self._writes, self._admin = (
+            Plans(self._context),
+            WritePlans(self._context),
+            AdminPlans(self._context),
+        )
+        self._closed = False
+        self._transport = transport or _open(target, credentials)
+
+    def close(self) -> None:
+        """Let go of the connection; later calls raise ClosedError. Closing twice is fine."""
+        if not self._closed:
+            self._closed = True
+            self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<setwise.Client {self._target!r}{', closed' if self._closed else ''}>"
+
+    def _run(self, steps: Steps[T], timeout: float | None) -> T:
+        budget = self._budget(timeout)
+        step = advance(steps, None)
+        while isinstance(step, Call):
+            step = advance(steps, self._try(step, budget))
+        return step.value
+
+    def _stream(self, job: Job[T], timeout: float | None) -> T:
+        if self._closed:
+            raise self._closed_error()
+        return job.run(self._transport, self._budget(timeout), self._retries)
+
+    def _try(self, call: Call, budget: Budget) -> Message | SetwiseError:
+        """The reply, or the error that is left after all retries."""
+        if call.fresh:
+            budget.renew()
+        attempt = 0
+        while True:
+            if self._closed:
+                return self._closed_error()
+            try:
+                return self._transport.call(call.method, call.request, call.reply, budget.timeout())
+            except SetwiseError as error:
+                pause = self._retries.wait(error, attempt, budget.remaining(), call.once)
+                if pause is None:
+                    return error
+            attempt += 1
+            time.sleep(pause)
+
+    def _budget(self, timeout: float | None) -> Budget:
+        return Budget(self._timeout if timeout is None else check_timeout(timeout))
+
+    def _closed_error(self) -> ClosedError:
+        return ClosedError(f"the client of {self._target} was closed; connect again")
+
+
+def _open(target: str | os.PathLike[str], credentials: grpc.ChannelCredentials | None) -> Transport:
+    where = resolve(target)
+    return GrpcTransport(where, credentials) if isinstance(where, str) else LocalTransport(where)

@@ -1,0 +1,122 @@
+"""The two other streams: samples for an encoder on their way there, and a snapshot on its way here."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from setwise._errors import DataLossError, FailedPreconditionError, InternalError
+from setwise._line import Line, StreamEnded
+from setwise._parse import parse_collection
+from setwise._reports import FitReport, Progress, SnapshotInfo
+from setwise._retry import Budget, Retries
+from setwise._transport import Transport
+from setwise_proto.v1 import collections_pb2 as pb
+
+__all__ = ["Download", "Fit"]
+
+
+class _Transfer:
+    """A stream that is tried once. `cancel` may be called from any thread."""
+
+    _line: Line[pb.FitEncoderResponse] | Line[pb.DownloadSnapshotResponse] | None = None
+
+    def cancel(self) -> None:
+        """End it soon: `run` raises CancelledError."""
+        if self._line is not None:
+            self._line.cancel()
+
+
+class Fit(_Transfer):
+    """Samples for the encoder of a collection."""
+
+    def __init__(self, requests: Sequence[pb.FitEncoderRequest]) -> None:
+        self._requests = requests
+
+    def run(self, transport: Transport, budget: Budget, retries: Retries) -> FitReport:
+        """Send them and wait for the encoder. Raises SetwiseError."""
+        budget.renew()
+        method = "/setwise.v1.CollectionService/FitEncoder"
+        self._line = line = Line(transport, method, iter(self._requests), pb.FitEncoderResponse)
+        try:
+            reply = line.expect(budget.timeout())
+        except StreamEnded:
+            raise InternalError("the server ended the stream without an answer") from None
+        finally:
+            line.close()
+        return FitReport(parse_collection(reply.collection), reply.samples)
+
+
+class Download(_Transfer):
+    """A snapshot into a file, which appears under its name once it is whole and on disk."""
+
+    def __init__(self, name: str, path: Path, progress: Callable[[Progress], object] | None) -> None:
+        self._request, self._path, self._progress = pb.DownloadSnapshotRequest(name=name), path, progress
+
+    def run(self, transport: Transport, budget: Budget, retries: Retries) -> SnapshotInfo:
+        """Fetch it. budget: how long the next piece may take. Raises SetwiseError; DataLossError when what came is not
+        what was sent; FailedPreconditionError when the file cannot be written."""
+        part = self._path.with_name(f"{self._path.name}.part")
+        try:
+            with part.open("wb") as file:
+                info = self._fetch(transport, budget, file)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(self._path)
+            _sync_folder(self._path.absolute().parent)
+        except BaseException as error:
+            with suppress(OSError):
+                part.unlink()
+            if isinstance(error, OSError) and error.filename in (None, str(part), str(self._path)):
+                what = f"cannot write the snapshot to {self._path}: {error.strerror or error}"
+                raise FailedPreconditionError(what, field="path") from error
+            raise
+        return info
+
+    def _fetch(self, transport: Transport, budget: Budget, file: BinaryIO) -> SnapshotInfo:
+        method = "/setwise.v1.CollectionService/DownloadSnapshot"
+        self._line = line = Line(transport, method, iter([self._request]), pb.DownloadSnapshotResponse)
+        begun, received, digest = time.monotonic(), 0, hashlib.sha256()
+        start = pb.SnapshotStart()
+        try:
+            while True:
+                budget.renew()
+                reply = line.expect(budget.timeout())
+                match reply.WhichOneof("message"):
+                    case "start":
+                        start = reply.start
+                    case "piece":
+                        file.write(reply.piece)
+                        digest.update(reply.piece)
+                        received += len(reply.piece)
+                        if self._progress is not None:
+                            seconds = time.monotonic() - begun
+                            self._progress(Progress(0, 0, start.bytes or None, received, seconds))
+                    case "end":
+                        _check(reply.end, received, digest.hexdigest())
+                        return SnapshotInfo(start.name, start.version, start.images, received, reply.end.sha256)
+        except StreamEnded:
+            raise DataLossError("the snapshot ended before its end was told; fetch it again") from None
+        finally:
+            line.close()
+
+
+def _check(end: pb.SnapshotEnd, received: int, sha256: str) -> None:
+    if (end.bytes, end.sha256) != (received, sha256):
+        told = f"{end.bytes:,} bytes with SHA-256 {end.sha256} were sent"
+        raise DataLossError(f"{told}, {received:,} with {sha256} came; fetch the snapshot again")
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the new name last through a power cut, where the system can."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
