@@ -15,6 +15,7 @@ from setwise_engine.search import Answer, Hit, Options
 from setwise_proto.v1 import images_pb2, search_pb2
 from setwise_proto.v1 import types_pb2 as pb
 from setwise_server._errors import LimitError, at
+from setwise_server._filters import where_of
 from setwise_server._tensors import features_to_proto, grid_to_proto, image_size_to_proto
 from setwise_server.settings import Limits
 
@@ -55,6 +56,9 @@ def options_from_proto(message: search_pb2.SearchOptions, limits: Limits, defaul
             thumbnails=message.include_thumbnail,
             exhaustive=message.exhaustive if message.HasField("exhaustive") else None,
             proofs=message.include_proof,
+            where=where_of(message, limits),
+            group_by=message.group_by or None,
+            group_size=message.group_size if message.HasField("group_size") else 1,
         )
 
 
@@ -85,6 +89,7 @@ def hit_to_proto(hit: Hit, query: FeatureSet, answer: Answer) -> search_pb2.Hit:
         thumbnail=hit.thumbnail,
         image_size=image_size_to_proto(hit.image_size),
         proof=None if hit.proof is None else _proof(hit.proof, answer),
+        group=None if hit.group is None else _value(hit.group),
     )
 
 
@@ -125,6 +130,7 @@ def certificate_to_proto(answer: Answer) -> search_pb2.Certificate:
     return search_pb2.Certificate(
         scope=SCOPES[answer.scope],
         collection_size=answer.collection_size,
+        matching=answer.matching,
         recalled=answer.recalled,
         pruned=answer.pruned,
         solved=answer.solved,

@@ -45,6 +45,7 @@ def _image_methods(images: ImageHandlers) -> Iterator[Method]:
     service = "/setwise.v1.ImageService"
     yield Method(f"{service}/GetImage", images_pb2.GetImageRequest, images.get_image)
     yield Method(f"{service}/ListImages", images_pb2.ListImagesRequest, images.list_images)
+    yield Method(f"{service}/CountImages", images_pb2.CountImagesRequest, images.count_images)
 
 
 def _collection_methods(collections: CollectionHandlers) -> Iterator[Method]:

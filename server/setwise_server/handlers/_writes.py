@@ -10,7 +10,6 @@ from setwise_server._errors import LimitError, at
 from setwise_server._filters import filter_from_proto, metadata_from_proto
 from setwise_server._registry import Registry
 from setwise_server.ingest import Budget, Intake, Shared, UpsertStream, mode_from_proto, result_to_proto, split
-from setwise_server.settings import ServerSettings
 
 __all__ = ["WriteHandlers"]
 
@@ -21,7 +20,8 @@ WINDOWS = 4
 class WriteHandlers:
     """Each method takes a request and its Call and gives the response, or raises; `upsert` is a stream."""
 
-    def __init__(self, registry: Registry, settings: ServerSettings) -> None:
+    def __init__(self, registry: Registry) -> None:
+        settings = registry.settings
         self._registry = registry
         self._limits = settings.limits
         intake = Intake(registry, settings.limits, max(1, settings.workers // 2))

@@ -134,6 +134,10 @@ def _check_count(request: pb.RerankRequest, count: int, limits: Limits) -> None:
         raise InvalidInput(
             "a rerank scores exactly the given candidates; leave options.candidates out", field="options.candidates"
         )
+    if request.options.HasField("where"):
+        raise InvalidInput(
+            "a rerank scores exactly the given candidates; leave options.where out", field="options.where"
+        )
     if request.options.exhaustive:
         raise InvalidInput(
             "a rerank scores exactly the given candidates; leave options.exhaustive out", field="options.exhaustive"
