@@ -163,7 +163,7 @@ class Harness:
             f"{self.killed.total()} kills ({killed}; {self.ended.total()} had ended before) in {self.rounds} rounds: "
             f"{len(self.ledger.lost)} acknowledged images lost, {len(self.ledger.wrong)} wrong answers; "
             f"{self.ledger.acknowledged} changes acknowledged, {self.ledger.searches} exhaustive searches checked, "
-            f"{self.snapshots['whole']} snapshots whole, {self.snapshots['none']} absent, {len(self.indexed)} images indexed"
+            f"{self.snapshots['whole']} snapshots whole, {self.snapshots['none']} absent, {len(self.indexed)} indexed"
         )
 
 

@@ -28,6 +28,7 @@ class Zygote:
 
     def start(self, arguments: Sequence[str], output: Path) -> Process:
         """`setwise ARGUMENTS`, what it prints going to a file."""
+        output.write_bytes(b"")
         return Process(self, self._ask({"run": list(arguments), "output": str(output)}), output)
 
     def wait(self, pid: int) -> int:
