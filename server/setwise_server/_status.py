@@ -34,6 +34,7 @@ CODES: tuple[tuple[type[errors.EngineError], grpc.StatusCode], ...] = (
     (UnknownMethodError, grpc.StatusCode.UNIMPLEMENTED),
     (errors.InvalidInput, grpc.StatusCode.INVALID_ARGUMENT),
     (errors.NotFound, grpc.StatusCode.NOT_FOUND),
+    (errors.AlreadyExists, grpc.StatusCode.ALREADY_EXISTS),
     (errors.Incompatible, grpc.StatusCode.FAILED_PRECONDITION),
     (errors.Unavailable, grpc.StatusCode.FAILED_PRECONDITION),
     (errors.CorruptError, grpc.StatusCode.DATA_LOSS),
