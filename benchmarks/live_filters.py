@@ -3,8 +3,8 @@
     OMP_NUM_THREADS=1 python benchmarks/live_filters.py --work build/benchmarks
 
 Sets with the statistics of real ones (`_live_data`: resampled from 300 crops of real photos), default model, encoder
-and coarse vectors; about 9 GB, made once. Queries are resampled the same way with another seed. Recall: the share of the
-exact filtered top 10 (an exhaustive search with the same filter) that the default search returns.
+and coarse vectors; about 9 GB, made once. Queries are resampled the same way with another seed. Recall: the share of
+the exact filtered top 10 (an exhaustive search with the same filter) that the default search returns.
 """
 
 from __future__ import annotations

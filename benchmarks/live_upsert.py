@@ -2,10 +2,10 @@
 
     OMP_NUM_THREADS=1 python benchmarks/live_upsert.py --work build/benchmarks
 
-Every engine gets the same sets in the same portions, in turns within one run, and keeps its files in a folder of its own.
-Setwise is `setwise serve`, written to by the SDK's upsert over gRPC: each image is acknowledged only once it has been
-forced to disk. LanceDB and Qdrant run in process and do not force what they write to disk (LanceDB) or say nothing about
-it (Qdrant's local mode). A process of its own searches all the while, one search at a time, 100 ms apart.
+Every engine gets the same sets in the same portions, in turns within one run, and keeps its files in a folder of its
+own. Setwise is `setwise serve`, written to by the SDK's upsert over gRPC: each image is acknowledged only once it has
+been forced to disk. LanceDB and Qdrant run in process; LanceDB does not force what it writes to disk, and Qdrant's local
+mode leaves that to SQLite. A process of its own searches setwise all the while, one search at a time, 100 ms apart.
 """
 
 from __future__ import annotations
