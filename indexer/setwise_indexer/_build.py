@@ -20,6 +20,7 @@ from setwise_indexer._plan import Plan, make_plan
 from setwise_indexer._readers import record_of
 from setwise_indexer._request import Request
 from setwise_indexer._sets import SetFiles
+from setwise_indexer._stored import inherit
 from setwise_indexer._summary import Report, Summary
 from setwise_indexer._target import check_settings, create_collection, is_collection, load_network, reader_for
 
@@ -33,7 +34,7 @@ def index(request: Request) -> Summary:
     Raises EngineError for what is wrong with the request or the collection, OSError for a disk that cannot be written,
     KeyboardInterrupt after what was finished has been committed.
     """
-    run = _Run(request)
+    run = _Run(inherit(request))
     with Report(request.report) as report:
         return run.all(report)
 
@@ -107,6 +108,7 @@ class _Run:
             report.add([Failure(str(item), item.id, result.reason)])
         elif isinstance(result, Done):
             committer.add(record_of(result.prepared, result.features))
+            self._summary.note_change(result.prepared.job.item, result.prepared.hash)
             self._summary.replaced += result.prepared.job.known is not None
             self._summary.indexed += result.prepared.job.known is None
         else:

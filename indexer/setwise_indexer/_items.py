@@ -36,6 +36,7 @@ class Item:
     key: which set of a file of many (`name`, `3` or `name/3`); empty when the file is one image or one set.
     shape: tokens and dimensions of a ready-made set as its file declares them; None for images.
     origin: the manifest's file and line; empty elsewhere.
+    hash: of the content that a collection which is built anew has of it; empty elsewhere.
     """
 
     id: str
@@ -44,6 +45,7 @@ class Item:
     key: str = ""
     shape: tuple[int, int] | None = None
     origin: str = ""
+    hash: str = ""
 
     @property
     def place(self) -> str:

@@ -12,12 +12,15 @@ from setwise_indexer._manifest import read_manifest
 from setwise_indexer._request import Request
 from setwise_indexer._sets import SET_SUFFIXES, SetFiles, expand_sets
 from setwise_indexer._sources import IMAGE_SUFFIXES, list_sources
+from setwise_indexer._stored import list_stored
 
 __all__ = ["list_items"]
 
 
 def list_items(request: Request, files: SetFiles) -> Listing:
     """Every image or set of the run in order of id. Raises before anything is indexed when ids clash."""
+    if request.stored is not None:
+        return list_stored(request.stored, files)
     suffixes = SET_SUFFIXES if request.features else IMAGE_SUFFIXES
     if request.manifest:
         listing = read_manifest(request.manifest, keyed=request.features)

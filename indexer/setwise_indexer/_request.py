@@ -15,7 +15,8 @@ __all__ = ["Request"]
 class Request:
     """The options of `setwise index`; None means the default, or what an existing collection was made with.
 
-    into: the collection's folder. sources: folders, files and globs, or manifest: a CSV or JSONL file, not both.
+    into: the collection's folder. sources: folders, files and globs, or manifest: a CSV or JSONL file, or stored: the
+    folder of a collection to build anew from the files that its images came from; one of the three.
     features: the files are ready-made sets. dims: "none" keeps tokens as they are.
     fit: fit the encoder of a new collection to its own images even where one is shipped.
     commit_seconds: at most so much work is lost when the machine stops.
@@ -25,6 +26,7 @@ class Request:
     into: Path
     sources: tuple[str, ...] = ()
     manifest: str | None = None
+    stored: Path | None = None
     features: bool = False
     model: str | None = None
     image_size: int | None = None
@@ -44,7 +46,7 @@ class Request:
     report: Path | None = None
 
     def __post_init__(self) -> None:
-        if bool(self.sources) == bool(self.manifest):
+        if bool(self.sources) + bool(self.manifest) + bool(self.stored) != 1:
             raise InvalidInput("give either sources (folders, files, globs) or --manifest FILE", field="source")
         if self.features and (self.model or self.image_size or self.weights):
             raise InvalidInput("--features takes no --model, --image-size or --weights: the sets are ready-made")

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TextIO
 
-from setwise_indexer._items import Failure
+from setwise_indexer._items import Failure, Item
 
 __all__ = ["Report", "Summary"]
 
@@ -51,7 +51,8 @@ class Summary:
     indexed: new; replaced: their bytes had changed; unchanged: nothing to do (moved or touched files included);
     metadata: of stored images, new metadata; pruned: removed because the sources no longer hold them.
     images: in the collection now. seconds: of the whole run; busy: of reading and extracting.
-    notes: what else the user should know.
+    changed: files that are not what the collection that is built anew has of them (they are indexed as they are now):
+    their number, and the first of them. notes: what else the user should know.
     """
 
     path: Path
@@ -64,13 +65,22 @@ class Summary:
     images: int = 0
     seconds: float = 0.0
     busy: float = 0.0
+    changed: int = 0
     failures: list[Failure] = field(default_factory=list)
+    changes: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     @property
     def rate(self) -> float:
         """Images extracted per second of reading and extracting: without loading the model or fitting an encoder."""
         return (self.indexed + self.replaced) / self.busy if self.busy else 0.0
+
+    def note_change(self, item: Item, hash: str) -> None:
+        """Notes an image whose bytes are not those that its collection had, now that they have been read."""
+        if item.hash and item.hash != hash:
+            self.changed += 1
+            if len(self.changes) < _NAMED:
+                self.changes.append(str(item))
 
     def __str__(self) -> str:
         speed = f" ({self.rate:.1f} images/s after the start)" if self.indexed + self.replaced else ""
@@ -79,8 +89,11 @@ class Summary:
             f"{self.unchanged} unchanged, {self.metadata} with new metadata, {self.pruned} pruned, "
             f"{self.failed} failed in {self.seconds:.1f} s{speed}",
             *self.notes,
+            *(f"changed since it was stored, indexed as it is now: {path}" for path in self.changes),
             *(f"failed: {failure.path}: {failure.reason}" for failure in self.failures),
         ]
+        if self.changed > len(self.changes):
+            lines.append(f"... and {self.changed - len(self.changes)} more changed")
         if self.failed > len(self.failures):
             lines.append(f"... and {self.failed - len(self.failures)} more failed; --report FILE names them all")
         return "\n".join(lines)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-__all__ = ["HELP", "configure", "run"]
+if TYPE_CHECKING:
+    from setwise_indexer import Request
+
+__all__ = ["HELP", "configure", "configure_new", "configure_speed", "options", "run", "run_request"]
 
 HELP = "bring a collection up to date with folders, files or a manifest of images"
 
@@ -15,7 +18,7 @@ _DESCRIPTION = """
 Makes the collection, or brings it up to date: new images are indexed, changed ones replaced, unchanged ones skipped.
 Stop it whenever you like: the same command again goes on where it was. docs/indexing.md tells the rest.
 """
-_STOPPED = "setwise index: stopped; all that was finished is stored. Run the same command again and it goes on."
+_STOPPED = "setwise {}: stopped; all that was finished is stored. Run the same command again and it goes on."
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -29,11 +32,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--prune", action="store_true", help="remove from the collection what this run's sources no longer hold")
     add("--report", type=Path, metavar="FILE", help="write failed images there, one JSON object a line")
     add("--strict", action="store_true", help="exit with 3 when an image failed (the others are indexed)")
-    _configure_new(parser.add_argument_group("for a new collection (an existing one keeps its own)"))
-    _configure_speed(parser.add_argument_group("speed"))
+    configure_new(parser.add_argument_group("for a new collection (an existing one keeps its own)"))
+    configure_speed(parser.add_argument_group("speed"))
 
 
-def _configure_new(group: argparse._ArgumentGroup) -> None:
+def configure_new(group: argparse._ArgumentGroup) -> None:
+    """Add what settles how a new collection is made."""
     add = group.add_argument
     add("--model", help="network, e.g. efficientnet-lite0 (default), timm:NAME, torchvision:NAME")
     add("--image-size", type=int, metavar="PX", help="side of the square that the network sees")
@@ -46,7 +50,8 @@ def _configure_new(group: argparse._ArgumentGroup) -> None:
     add("--no-gate", action="store_true", help="store no int8 copy of the tokens: a third less disk, slower searches")
 
 
-def _configure_speed(group: argparse._ArgumentGroup) -> None:
+def configure_speed(group: argparse._ArgumentGroup) -> None:
+    """Add what settles how fast a run is."""
     add = group.add_argument
     add("--device", default="auto", help="auto (default), cpu, cuda or cuda:N")
     add("--bf16", action="store_true", help="run the network in bfloat16: faster on a GPU, less exact")
@@ -61,34 +66,30 @@ def _dims(text: str) -> int | Literal["none"]:
 
 def run(args: argparse.Namespace) -> int:
     """Index and print the summary. Returns 0, or 3 with --strict when images failed, or 130 after an interrupt."""
-    from setwise_indexer import Request, index
+    from setwise_indexer import Request
 
-    request = Request(
-        into=args.into,
-        sources=tuple(args.sources),
-        manifest=args.manifest,
-        features=args.features,
-        model=args.model,
-        image_size=args.image_size,
-        weights=args.weights,
-        dims=args.dims,
-        encoder_from=args.encoder_from,
-        fit=args.fit,
-        device=args.device,
-        bf16=args.bf16,
-        coarse=args.coarse,
-        thumbnails=False if args.no_thumbnails else None,
-        gate=False if args.no_gate else None,
-        workers=args.workers,
-        batch_size=args.batch_size,
-        commit_seconds=args.commit_seconds,
-        prune=args.prune,
-        report=args.report,
-    )
+    plain = {"sources": tuple(args.sources), "manifest": args.manifest, "features": args.features, "prune": args.prune}
+    return run_request(Request(**plain, **options(args)), strict=args.strict, command="index")
+
+
+def options(args: argparse.Namespace) -> dict[str, Any]:
+    """The fields of Request that every run has."""
+    named = ("into", "model", "image_size", "weights", "dims", "encoder_from", "fit", "coarse", "report")
+    speed = ("device", "bf16", "workers", "batch_size", "commit_seconds")
+    return {name: getattr(args, name) for name in (*named, *speed)} | {
+        "thumbnails": False if args.no_thumbnails else None,
+        "gate": False if args.no_gate else None,
+    }
+
+
+def run_request(request: Request, *, strict: bool, command: str) -> int:
+    """Do it and print the summary. Returns 0, or 3 with `strict` when images failed, or 130 after an interrupt."""
+    from setwise_indexer import index
+
     try:
         summary = index(request)
     except KeyboardInterrupt:
-        print(_STOPPED, file=sys.stderr)
+        print(_STOPPED.format(command), file=sys.stderr)
         return 130
     print(summary)
-    return 3 if args.strict and summary.failed else 0
+    return 3 if strict and summary.failed else 0
