@@ -121,8 +121,6 @@ class Upload:
             while (entry := self._next()) is not None:
                 self._wait_for_room(line, entry)
                 self._send(entry, outbox)
-                while self._take(line, 0.0):
-                    pass
             outbox.put(None)
             while self._waiting:
                 self._wait(line)
@@ -147,10 +145,15 @@ class Upload:
 
     def _wait_for_room(self, line: Line[pb.UpsertResponse], entry: _Sent) -> None:
         """Until the window allows it (a single image always fits), the server's advice has passed and it reads on."""
-        while self._is_stopping or (self._waiting and self._bytes + entry.size > self._window):
-            self._wait(line)
-        while (rest := self._resume - time.monotonic()) > 0:
-            self._take(line, rest)
+        while self._take(line, 0.0):
+            pass
+        while True:
+            if (rest := self._resume - time.monotonic()) > 0:
+                self._take(line, rest)
+            elif self._is_stopping or (self._waiting and self._bytes + entry.size > self._window):
+                self._wait(line)
+            else:
+                return
 
     def _send(self, entry: _Sent, outbox: Outbox) -> None:
         if not self._waiting:
