@@ -68,8 +68,8 @@ def direct(data: Vectors, rows: NDArray[np.intp], query: Vectors) -> NDArray[np.
     return rows[np.argpartition(scores, -count)[-count:]]
 
 
-def _ways(data: Vectors, rows: NDArray[np.intp], flat: Any, ivf: Any, bits: Any, share: float) -> dict[str, Any]:
-    asked = min(RETURNED, len(rows))
+def _ways(data: Vectors, rows: NDArray[np.intp], indexes: tuple[Any, Any], bits: Any, share: float) -> dict[str, Any]:
+    asked, (flat, ivf) = min(RETURNED, len(rows)), indexes
 
     def by(index: Any, share: float) -> Any:
         return lambda query: _index._search(index, query, asked, bits, share)[1][0]
@@ -110,7 +110,7 @@ def main() -> None:
             bits = None if share == 1.0 else np.packbits(mask, bitorder="little")
             scores = queries @ data[rows].T
             exact = [set(rows[np.argsort(-line)[:TOP]].tolist()) for line in scores]
-            ways = _ways(data, rows, flat, ivf, bits, share)
+            ways = _ways(data, rows, (flat, ivf), bits, share)
             cells = ["{:.2f} ms, {:.3f}".format(*measured(search, queries, exact)) for search in ways.values()]
             lines.append([f"{share:.2%}", str(len(rows)), f"{_index._probes(lists, share)}", *cells])
         print(f"\n{given.rows} rows of {given.dims}, {kind}; {lists} lists, {usual} probed as a rule\n")
