@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from setwise_engine.collection._fields import FIELD_TABLES, delete_entries, insert_entries
 from setwise_engine.filters import And, AnyOf, Contains, Equals, Exists, Filter, Not, Or, Range, evaluate, matches
 
-
 # Few fields and few values, so that filters and metadata meet.
 FIELDS = st.sampled_from(["a", "b", "größe", "x y", "'; DROP TABLE images; --", '"', "*"])
 
