@@ -1,5 +1,6 @@
 """Collections on disk: crash-safe appends, memory-mapped reads, coarse recall (docs/format.md)."""
 
+from setwise_engine.collection._change import Change, Mode, Outcome, Put, Remove, SetMetadata, Written
 from setwise_engine.collection._collection import Collection
 from setwise_engine.collection._durable import Disk
 from setwise_engine.collection._lock import WriterLock
@@ -27,6 +28,7 @@ from setwise_engine.collection._verify import verify_folder
 __all__ = [
     "FORMAT_VERSION",
     "Candidate",
+    "Change",
     "Collection",
     "CollectionInfo",
     "Disk",
@@ -35,8 +37,13 @@ __all__ = [
     "Known",
     "MetadataScalar",
     "MetadataValue",
+    "Mode",
+    "Outcome",
+    "Put",
+    "Remove",
     "Scrub",
     "ScrubProblem",
+    "SetMetadata",
     "Settings",
     "Snapshot",
     "SnapshotInfo",
@@ -45,6 +52,7 @@ __all__ = [
     "StoredImage",
     "VerifyReport",
     "WriterLock",
+    "Written",
     "check_id",
     "check_metadata",
     "restore",

@@ -73,8 +73,8 @@ class Catalog:
     def writing(self, disk: Disk) -> Iterator[tuple[sqlite3.Connection, int]]:
         """A connection inside one write transaction and the version that its commit makes.
 
-        The caller holds the writer lock. Commits at the end of the `with`, rolls back when it raises. A catalog of an
-        older format version becomes one of the present version by the same commit.
+        The caller holds the writer lock. Commits at the end of the `with` when something was changed, rolls back when
+        it raises. A catalog of an older format version becomes one of the present version by the same commit.
         """
         with sqlite_errors(self.folder):
             connection = self._connect("mode=rw")
@@ -83,9 +83,11 @@ class Catalog:
                 connection.execute("BEGIN IMMEDIATE")
                 upgrade_tables(connection)
                 version = read_number(connection, "version") + 1
+                before = connection.total_changes
                 yield connection, version
-                connection.execute("UPDATE meta SET value = ? WHERE name = 'version'", (version,))
-                disk.commit(connection)
+                if connection.total_changes > before:
+                    connection.execute("UPDATE meta SET value = ? WHERE name = 'version'", (version,))
+                    disk.commit(connection)
             finally:
                 # Closing rolls back what was not committed. It checkpoints only when no reader is left.
                 connection.close()

@@ -3,29 +3,43 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
+from setwise_engine.collection._change import Change, Put
 from setwise_engine.collection._fields import delete_entries, insert_entries
-from setwise_engine.collection._metadata import MetadataValue, check_id, check_metadata, is_unicode
-from setwise_engine.collection._segment_writer import WrittenSegment
+from setwise_engine.collection._metadata import check_id, check_metadata, is_unicode, read_metadata
+from setwise_engine.collection._plan import Plan, Ready, SetSource, Stored
+from setwise_engine.collection._schema import FORMAT_VERSION, read_format
+from setwise_engine.collection._segment_writer import WrittenSegment, encoded_tokens
 from setwise_engine.collection._types import ImageRecord, Settings, Source
 from setwise_engine.collection._view import key_of
-from setwise_engine.errors import Incompatible, InvalidInput, NotFound
+from setwise_engine.errors import EngineError, Incompatible, InvalidInput
 from setwise_engine.feature_set import Stage
 
-__all__ = ["check_records", "check_source", "insert_images", "insert_segment", "kill_rows", "update_images"]
+__all__ = ["apply_plan", "check_change", "ids_of", "insert_images", "insert_segment", "read_stored"]
+
+_CHUNK = 900  # parameters of one statement; SQLite's oldest limit is 999
 
 
-def check_records(records: Sequence[ImageRecord], settings: Settings) -> list[str]:
-    """The records' metadata as JSON. Raises InvalidInput or Incompatible naming the image at fault."""
-    seen: set[str] = set()
-    for record in records:
-        if check_id(record.id) in seen:
-            raise InvalidInput(f"id {record.id!r} occurs twice in one append; give each image once", field="id")
-        seen.add(record.id)
+def check_change(change: Change | SetSource, settings: Settings) -> Ready | EngineError:
+    """The change with what it needs to be made, or why it cannot be: InvalidInput, FeatureError or Incompatible."""
+    try:
+        if not isinstance(change, Put):
+            check_id(change.id)
+            if isinstance(change, SetSource):
+                _check_source(change.source, change.id)
+            return Ready(change)
+        record = change.record
+        check_id(record.id)
         _check_set(record, settings)
-        check_source(record.source, record.id)
-    return [check_metadata(record.metadata, record.id) for record in records]
+        encoded_tokens(record)
+        _check_source(record.source, record.id)
+        return Ready(change, check_metadata(record.metadata, record.id))
+    except EngineError as error:
+        return error
 
 
 def _check_set(record: ImageRecord, settings: Settings) -> None:
@@ -42,7 +56,7 @@ def _check_set(record: ImageRecord, settings: Settings) -> None:
             raise Incompatible(f"{message}; use the collection's own model and encoder")
 
 
-def check_source(source: Source | None, id: str) -> None:
+def _check_source(source: Source | None, id: str) -> None:
     """Raises InvalidInput when the catalog cannot hold the source, such as a path that is no text."""
     if source is None:
         return
@@ -53,6 +67,27 @@ def check_source(source: Source | None, id: str) -> None:
         raise InvalidInput(
             f"size or time of the file of image {id!r} is beyond 64 bits; touch the file", field="source"
         )
+
+
+def read_stored(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, Stored]:
+    """What the catalog has of these images, by id; those that are not there are left out."""
+    birth = "birth" if read_format(connection) == FORMAT_VERSION else "key"
+    columns = f"id, key, {birth}, content_hash, metadata, source_path, source_size, source_mtime_ns"
+    stored = {}
+    for first in range(0, len(ids), _CHUNK):
+        part = ids[first : first + _CHUNK]
+        marks = ", ".join("?" * len(part))
+        rows = connection.execute(f"SELECT {columns} FROM images WHERE id IN ({marks})", part)
+        for id, key, born, content_hash, metadata, path, size, mtime in rows:
+            source = None if path is None else Source(path, size, mtime)
+            stored[id] = Stored(key, born, content_hash, metadata, source)
+    return stored
+
+
+def ids_of(connection: sqlite3.Connection, keys: NDArray[np.int64]) -> list[str]:
+    """Ids of the images of these keys."""
+    found = (connection.execute("SELECT id FROM images WHERE key = ?", (key,)).fetchone() for key in keys.tolist())
+    return [row[0] for row in found if row]
 
 
 def insert_segment(connection: sqlite3.Connection, number: int, written: WrittenSegment) -> None:
@@ -67,65 +102,34 @@ def insert_segment(connection: sqlite3.Connection, number: int, written: Written
 def insert_images(
     connection: sqlite3.Connection, number: int, records: Sequence[ImageRecord], metadata: Sequence[str]
 ) -> None:
-    """Notes the images of a segment; those that they replace must be dead already."""
+    """Notes the images of a segment; those that they replace must be gone already. metadata: as JSON."""
     marks = ", ".join("?" * 13)
     connection.executemany(f"INSERT INTO images VALUES ({marks})", _image_rows(number, records, metadata))
-    insert_entries(connection, ((key_of(number, row), record.metadata) for row, record in enumerate(records)))
+    births = (key_of(number, row) for row in range(len(records)))
+    insert_entries(connection, ((birth, read_metadata(text, "")) for birth, text in zip(births, metadata, strict=True)))
 
 
 def _image_rows(number: int, records: Sequence[ImageRecord], metadata: Sequence[str]) -> Iterator[tuple[object, ...]]:
     for row, (record, text) in enumerate(zip(records, metadata, strict=True)):
-        features = record.features
+        features, key = record.features, key_of(number, row)
         size = features.image_size or (None, None)
         grid = features.grid or (None, None)
         source = _source_columns(record.source)
-        yield (
-            key_of(number, row),
-            record.id,
-            len(features),
-            *size,
-            *grid,
-            record.content_hash,
-            *source,
-            text,
-            key_of(number, row),
-        )
+        yield (key, record.id, len(features), *size, *grid, record.content_hash, *source, text, key)
 
 
-def kill_rows(connection: sqlite3.Connection, ids: Sequence[str], version: int) -> int:
-    """Moves the images of these ids from the live to the dead rows; ids that are not there are left out."""
-    killed = 0
-    for id in ids:
-        row = connection.execute("DELETE FROM images WHERE id = ? RETURNING key, birth", (id,)).fetchone()
-        if row is not None:
-            connection.execute("INSERT INTO dead VALUES (?, ?)", (row[0], version))
-            delete_entries(connection, [row[1]])
-            killed += 1
-    return killed
-
-
-def update_images(
-    connection: sqlite3.Connection,
-    changes: Mapping[str, Mapping[str, MetadataValue]],
-    sources: Mapping[str, Source],
-) -> None:
-    """Replaces metadata, and sources, of images by id. Raises NotFound naming an id that is not there."""
-    texts = [(check_metadata(metadata, id), id) for id, metadata in changes.items()]
-    for id, metadata in changes.items():
-        birth = connection.execute("SELECT birth FROM images WHERE id = ?", (id,)).fetchone()
-        if birth is not None:
-            delete_entries(connection, birth)
-            insert_entries(connection, [(*birth, metadata)])
-    for id, source in sources.items():
-        check_source(source, id)
-    origins = [(*_source_columns(source), id) for id, source in sources.items()]
-    for statement, rows in (
-        ("UPDATE images SET metadata = ? WHERE id = ?", texts),
-        ("UPDATE images SET source_path = ?, source_size = ?, source_mtime_ns = ? WHERE id = ?", origins),
-    ):
-        for row in rows:
-            if connection.execute(statement, row).rowcount == 0:
-                raise NotFound(f"there is no image {row[-1]!r} to update; list the images to see their ids")
+def apply_plan(connection: sqlite3.Connection, plan: Plan, version: int) -> None:
+    """Makes the changes to what is stored; the new records are inserted afterwards."""
+    keys = [(image.key,) for image in plan.gone]
+    connection.executemany("DELETE FROM images WHERE key = ?", keys)
+    connection.executemany("INSERT INTO dead VALUES (?, ?)", ((*key, version) for key in keys))
+    other = [(before, after) for before, after in plan.changed if before.metadata != after.metadata]
+    delete_entries(connection, [image.birth for image in plan.gone] + [before.birth for before, _ in other])
+    insert_entries(connection, ((after.birth, read_metadata(after.metadata, "")) for _, after in other))
+    connection.executemany(
+        "UPDATE images SET metadata = ?, source_path = ?, source_size = ?, source_mtime_ns = ? WHERE key = ?",
+        ((after.metadata, *_source_columns(after.source), after.key) for _, after in plan.changed),
+    )
 
 
 def _source_columns(source: Source | None) -> tuple[str | None, int | None, int | None]:

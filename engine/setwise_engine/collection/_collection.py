@@ -22,6 +22,8 @@ from setwise_engine.collection._catalog import (
     read_text,
     settings_meta,
 )
+from setwise_engine.collection._change import Change, Put, Remove, SetMetadata, Written
+from setwise_engine.collection._changes import ids_of
 from setwise_engine.collection._current_index import CurrentIndex
 from setwise_engine.collection._durable import Disk
 from setwise_engine.collection._encoder_file import ENCODER_FILE, check_settings, load_encoder
@@ -29,8 +31,10 @@ from setwise_engine.collection._index import INDEX_FOLDER
 from setwise_engine.collection._index_build import build_index
 from setwise_engine.collection._info import bytes_by_kind, count_tokens, index_info
 from setwise_engine.collection._lock import LOCK_FILE, WriterLock
+from setwise_engine.collection._matching import matching_keys
 from setwise_engine.collection._metadata import MetadataValue, read_metadata
 from setwise_engine.collection._place import absolute, check_local, existing_folder, is_writable
+from setwise_engine.collection._plan import SetSource
 from setwise_engine.collection._recall import Recall, index_due
 from setwise_engine.collection._scan import Scan
 from setwise_engine.collection._schema import CATALOG_FILE, sqlite_errors
@@ -49,7 +53,8 @@ from setwise_engine.collection._verify import verify_folder
 from setwise_engine.collection._view import read_view
 from setwise_engine.collection._writer import SEGMENTS_FOLDER, Writer
 from setwise_engine.encoder import Encoder
-from setwise_engine.errors import CollectionError, CorruptError, ReadOnlyError
+from setwise_engine.errors import CollectionError, CorruptError, InvalidInput, ReadOnlyError
+from setwise_engine.filters import Filter
 from setwise_engine.matching import no_check
 
 __all__ = ["Collection"]
@@ -148,29 +153,55 @@ class Collection:
         """What pools a query's tokens to the vector that `Snapshot.recall` takes."""
         return self._coarse
 
+    def write(self, changes: Sequence[Change]) -> Written:
+        """Makes the changes in one durable commit, one by one in their order; each has its result in its place.
+
+        A change that cannot be made does not stop the others; its result is the error: AlreadyExists for the insertion
+        of an id that is there, NotFound for changing one that is not, InvalidInput, FeatureError or Incompatible for a
+        bad record. When nothing changes there is no commit. Raises LockedError naming another writer, ReadOnlyError,
+        and CollectionError when the disk is full; then nothing was stored.
+        """
+        self._check_writable()
+        return self._writer.write(changes) if changes else Written(self._version(), ())
+
+    def delete_where(self, where: Filter) -> Written:
+        """Deletes the images that pass, in one durable commit; a result for each. Raises as `write` does."""
+        self._check_writable()
+
+        def find(connection: sqlite3.Connection) -> list[str]:
+            with self._lock:
+                known = self._recall.view if self._recall else None
+            view = read_view(connection, known, self._segments.map)
+            return ids_of(connection, matching_keys(connection, view, where))
+
+        return self._writer.delete_found(find)
+
     def append(self, records: Sequence[ImageRecord]) -> int:
         """Stores images, replacing those whose ids exist, in one durable commit; returns the new version.
 
-        An empty sequence changes nothing. Raises InvalidInput and Incompatible naming the image at fault, LockedError
-        naming another writer, ReadOnlyError, and CollectionError when the disk is full; then nothing was stored.
+        All or none: raises InvalidInput, FeatureError and Incompatible naming the image at fault, and otherwise as
+        `write` does. An image is stored anew even if it is there with the same content hash.
         """
-        self._check_writable()
-        return self._writer.append(records) if records else self._version()
+        seen: set[str] = set()
+        for record in records:
+            if record.id in seen:
+                raise InvalidInput(f"id {record.id!r} occurs twice in one append; give each image once", field="id")
+            seen.add(record.id)
+        return self._write_all([Put(record) for record in records], always_store=True)
 
     def delete(self, ids: Sequence[str]) -> int:
         """Deletes images by id in one durable commit; returns the new version. Ids that do not exist are left out."""
-        self._check_writable()
-        return self._writer.delete(ids) if ids else self._version()
+        return self._write_all([Remove(id) for id in ids])
 
     def update(
         self, changes: Mapping[str, Mapping[str, MetadataValue]], sources: Mapping[str, Source] | None = None
     ) -> int:
         """Replaces the metadata, and where given the sources, of images by id; their features stay as they are.
 
-        One durable commit; returns the new version. Raises NotFound naming an id that does not exist.
+        One durable commit; returns the new version. All or none: raises NotFound naming an id that does not exist.
         """
-        self._check_writable()
-        return self._writer.update(changes, sources) if changes or sources else self._version()
+        metadata = [SetMetadata(id, values, replace=True) for id, values in changes.items()]
+        return self._write_all([*metadata, *(SetSource(id, source) for id, source in (sources or {}).items())])
 
     def sources(self) -> dict[str, Known]:
         """Source, content hash and metadata of every image by id: what tells whether a file must be read again."""
@@ -303,6 +334,12 @@ class Collection:
             if self._recall is None or self._recall.view.version <= view.version:
                 self._recall = recall
         return recall
+
+    def _write_all(self, changes: Sequence[Change | SetSource], *, always_store: bool = False) -> int:
+        self._check_writable()
+        if not changes:
+            return self._version()
+        return self._writer.write(changes, all_or_none=True, always_store=always_store).version
 
     def _version(self) -> int:
         with self.snapshot() as snapshot:

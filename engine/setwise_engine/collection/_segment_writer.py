@@ -21,7 +21,7 @@ from setwise_engine.errors import FeatureError
 from setwise_engine.matching import Gate, square
 from setwise_engine.matching import gate as gate_of
 
-__all__ = ["ABSENT", "WrittenSegment", "crc32c", "encoded_tokens", "gate_parts", "write_segment"]
+__all__ = ["ABSENT", "Encoded", "WrittenSegment", "crc32c", "encode", "encoded_tokens", "gate_parts", "write_segment"]
 
 ABSENT = -1
 """Stands in `grids` and `sizes` where a record has none."""
@@ -64,20 +64,44 @@ def encoded_tokens(record: ImageRecord) -> NDArray[np.float16]:
     return rounded
 
 
-def write_segment(
-    path: Path, records: Sequence[ImageRecord], coarse: Coarse, metadata: dict[str, str], disk: Disk, *, gate: bool
-) -> WrittenSegment:
-    """Writes a segment durably; `metadata` (collection, segment) goes into its header beside format and checksums.
+@dataclass(frozen=True, slots=True, eq=False)
+class Encoded:
+    """A record with everything that its row of a segment holds. gate: the arrays of the int8 gate by name, or none."""
 
-    gate: whether the int8 gate of the tokens is stored.
+    record: ImageRecord
+    tokens: NDArray[np.float16]
+    coarse: NDArray[np.float32]
+    square: float
+    gate: dict[str, NDArray[Any]]
+
+
+def encode(records: Sequence[ImageRecord], coarse: Coarse, *, gate: bool) -> list[Encoded]:
+    """The records as rows: most of the work of storing them, which needs no lock.
+
+    gate: whether the int8 gate of the tokens is made. Raises FeatureError when tokens leave float16's range.
     """
     tokens = [encoded_tokens(record) for record in records]
-    arrays = _arrays(records, tokens, coarse) | (_gate_arrays(tokens) if gate else {})
+    if not tokens:
+        return []
+    vectors = np.ascontiguousarray(coarse.pool_many(tokens), "<f4")
+    return [
+        Encoded(record, rows, vector, square(rows), _gate_arrays(rows) if gate else {})
+        for record, rows, vector in zip(records, tokens, vectors, strict=True)
+    ]
+
+
+def write_segment(path: Path, rows: Sequence[Encoded], metadata: dict[str, str], disk: Disk) -> WrittenSegment:
+    """Writes a segment of at least one row durably.
+
+    metadata: collection and segment; goes into the header beside format and checksums.
+    """
+    arrays = _arrays(rows) | _gates(rows)
+    gate = "gate_crcs" in arrays
     tensors = shapes(
-        len(records),
+        len(rows),
         int(arrays["offsets"][-1]),
-        tokens[0].shape[1],
-        coarse.dims,
+        rows[0].tokens.shape[1],
+        len(rows[0].coarse),
         int(arrays["thumbnail_offsets"][-1]),
         gate=gate,
     )
@@ -86,34 +110,37 @@ def write_segment(
     checksums = {f"crc32c.{name}": f"{crc32c(arrays[name]):08x}" for name in checked_names(gate=gate)}
     header, places = layout(tensors, described | checksums)
     content: dict[str, Sequence[Bytes]] = {name: [array] for name, array in arrays.items()}
-    content |= {"tokens": tokens, "thumbnails": [record.thumbnail for record in records]}
+    content |= {"tokens": [row.tokens for row in rows], "thumbnails": [row.record.thumbnail for row in rows]}
 
     digest = hashlib.sha256()
     disk.publish(path, _hashed(_chunks(header, places, content), digest))
     total, thumbnails = tensors["tokens"].shape[0], tensors["thumbnails"].bytes
     size = max(place.start + place.bytes for place in places.values())
-    return WrittenSegment(path.name, len(records), total, thumbnails, size, digest.hexdigest())
+    return WrittenSegment(path.name, len(rows), total, thumbnails, size, digest.hexdigest())
 
 
-def _arrays(
-    records: Sequence[ImageRecord], tokens: Sequence[NDArray[np.float16]], coarse: Coarse
-) -> dict[str, NDArray[Any]]:
+def _arrays(rows: Sequence[Encoded]) -> dict[str, NDArray[Any]]:
     nothing = (ABSENT, ABSENT)
     return {
-        "offsets": _running_sum([len(rows) for rows in tokens]),
-        "squares": np.array([square(rows) for rows in tokens], "<f8"),
-        "crcs": np.array([crc32c(rows) for rows in tokens], "<u4"),
-        "grids": np.array([record.features.grid or nothing for record in records], "<i4"),
-        "sizes": np.array([record.features.image_size or nothing for record in records], "<i4"),
-        "thumbnail_offsets": _running_sum([len(record.thumbnail) for record in records]),
-        "coarse": np.ascontiguousarray(coarse.pool_many(tokens), "<f4"),
+        "offsets": _running_sum([len(row.tokens) for row in rows]),
+        "squares": np.array([row.square for row in rows], "<f8"),
+        "crcs": np.array([crc32c(row.tokens) for row in rows], "<u4"),
+        "grids": np.array([row.record.features.grid or nothing for row in rows], "<i4"),
+        "sizes": np.array([row.record.features.image_size or nothing for row in rows], "<i4"),
+        "thumbnail_offsets": _running_sum([len(row.record.thumbnail) for row in rows]),
+        "coarse": np.stack([row.coarse for row in rows]),
     }
 
 
-def _gate_arrays(tokens: Sequence[NDArray[np.float16]]) -> dict[str, NDArray[Any]]:
-    gates = [gate_parts(gate_of(rows, np.array([0, len(rows)], np.int64))) for rows in tokens]
-    crcs = np.array([crc32c(*parts.values()) for parts in gates], "<u4")
-    return {"gate_crcs": crcs} | {name: np.concatenate([parts[name] for parts in gates]) for name in gates[0]}
+def _gate_arrays(tokens: NDArray[np.float16]) -> dict[str, NDArray[Any]]:
+    return gate_parts(gate_of(tokens, np.array([0, len(tokens)], np.int64)))
+
+
+def _gates(rows: Sequence[Encoded]) -> dict[str, NDArray[Any]]:
+    if not rows[0].gate:
+        return {}
+    crcs = np.array([crc32c(*row.gate.values()) for row in rows], "<u4")
+    return {"gate_crcs": crcs} | {name: np.concatenate([row.gate[name] for row in rows]) for name in rows[0].gate}
 
 
 def _running_sum(lengths: Sequence[int]) -> NDArray[np.int64]:
