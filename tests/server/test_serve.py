@@ -13,7 +13,7 @@ import pytest
 
 from setwise._cli import main
 from setwise_engine.collection import Collection, ImageRecord
-from setwise_proto.v1 import search_pb2, search_pb2_grpc
+from setwise_proto.v1 import collections_pb2, collections_pb2_grpc, search_pb2, search_pb2_grpc
 from setwise_proto.v1 import types_pb2 as types
 
 START = "import sys; from setwise._cli import main; sys.exit(main())"
@@ -34,6 +34,25 @@ def test_it_says_where_it_listens_answers_and_stops_with_zero_when_told(sets_pat
         assert process.returncode == 0
         assert not said
         assert "Traceback" not in errors
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_a_folder_is_served_before_it_has_collections(sets_path, tmp_path: Path) -> None:
+    command = [sys.executable, "-W", "error", "-c", START, "serve", "--root", str(tmp_path), "--port", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        line = process.stdout.readline().strip()
+        assert line.startswith("serving 0 collections on 127.0.0.1:")
+        with grpc.insecure_channel(line.rpartition(" ")[2]) as channel:
+            stub = collections_pb2_grpc.CollectionServiceStub(channel)
+            stub.CreateCollection(collections_pb2.CreateCollectionRequest(name="sets", features=True, dims=4))
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=30)
+        assert process.returncode == 0
+        assert "Traceback" not in errors
+        assert (tmp_path / "sets.setwise" / "catalog.sqlite").exists()
     finally:
         process.kill()
         process.communicate()
@@ -67,6 +86,12 @@ def test_two_collections_of_one_name_are_refused_naming_both(tmp_path: Path, ref
 
 def test_a_collection_that_is_not_there_is_named(tmp_path: Path, refused) -> None:
     assert str(tmp_path / "gone.setwise") in refused(tmp_path / "gone.setwise", "--port", "0")
+
+
+def test_either_collections_or_their_folder(sets_path, tmp_path: Path, refused) -> None:
+    assert "--root" in refused("--port", "0")
+    assert "--root" in refused(sets_path, "--root", tmp_path, "--port", "0")
+    assert str(tmp_path / "gone") in refused("--root", tmp_path / "gone", "--port", "0")
 
 
 def test_a_catalog_that_is_not_ours_is_refused(tmp_path: Path, refused) -> None:
