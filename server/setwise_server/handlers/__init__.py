@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from setwise_proto.v1 import collections_pb2, images_pb2, search_pb2, server_pb2
 from setwise_server._holdings import Holdings
 from setwise_server.handlers._method import Emit, Kind, Method, Requests
+from setwise_server.handlers._writes import WriteHandlers
 from setwise_server.handlers.collections import CollectionHandlers
 from setwise_server.handlers.images import ImageHandlers
 from setwise_server.handlers.search import SearchHandlers
@@ -23,6 +24,7 @@ def methods(holdings: Holdings) -> dict[str, Method]:
         for method in (
             *_search_methods(SearchHandlers(registry, limits)),
             *_image_methods(ImageHandlers(registry, limits)),
+            *_write_methods(WriteHandlers(registry)),
             *_collection_methods(CollectionHandlers(registry, holdings.keeper, holdings.maintenance)),
             Method(
                 "/setwise.v1.ServerService/GetServerInfo",
@@ -46,6 +48,14 @@ def _image_methods(images: ImageHandlers) -> Iterator[Method]:
     yield Method(f"{service}/GetImage", images_pb2.GetImageRequest, images.get_image)
     yield Method(f"{service}/ListImages", images_pb2.ListImagesRequest, images.list_images)
     yield Method(f"{service}/CountImages", images_pb2.CountImagesRequest, images.count_images)
+
+
+def _write_methods(writes: WriteHandlers) -> Iterator[Method]:
+    service, pb = "/setwise.v1.ImageService", images_pb2
+    yield Method(f"{service}/Upsert", pb.UpsertRequest, writes.upsert, Kind.STREAM)
+    yield Method(f"{service}/UpsertImages", pb.UpsertImagesRequest, writes.upsert_images, Kind.WAITING)
+    yield Method(f"{service}/DeleteImages", pb.DeleteImagesRequest, writes.delete_images, Kind.WAITING)
+    yield Method(f"{service}/UpdateMetadata", pb.UpdateMetadataRequest, writes.update_metadata, Kind.WAITING)
 
 
 def _collection_methods(collections: CollectionHandlers) -> Iterator[Method]:
