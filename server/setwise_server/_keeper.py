@@ -7,12 +7,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from setwise_engine.collection import Settings
 from setwise_engine.encoder import Encoder
 from setwise_engine.errors import CollectionError, EngineError
-from setwise_server._registry import Entry, Registry, State
+from setwise_server._registry import Entry, Registry
 from setwise_server._root import CATALOG_FILE, Root
 from setwise_server._waiting import Waiting
 
@@ -39,7 +40,7 @@ class Keeper:
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
         self._seen: dict[str, tuple[int, ...]] = {}
-        self._tried: dict[str, float] = {}
+        self._failed: dict[str, _Failure] = {}
         self._told = ""
         root.sweep()
         self.refresh()
@@ -125,6 +126,7 @@ class Keeper:
     def _forget(self, name: str) -> None:
         self._registry.remove(name)
         self._seen.pop(name, None)
+        self._failed.pop(name, None)
 
     def _refresh_aliases(self) -> None:
         try:
@@ -136,28 +138,23 @@ class Keeper:
                 log.error("aliases stay as they were: %s", error)
 
     def _serve(self, name: str, path: Path) -> None:
-        if not self._is_new(name, path) and not self._is_due(name):
+        failed = self._failed.get(name)
+        due = failed is not None and time.monotonic() - failed.when >= RETRY_S
+        if not self._is_new(name, path) and not due:
             return
         settings = self._registry.settings
-        self._tried[name] = time.monotonic()
         try:
             entry = Entry.open(name, path, settings)
-            log.info('collection "%s" is served', name)
         except Exception as error:  # one that cannot be opened must not stop the others
             known = error if isinstance(error, EngineError) else CollectionError(f"{path} cannot be opened: {error}")
             entry = Entry.failed(name, path, settings, known)
-            self._tell(name, known)
+            if failed is None or failed.problem != str(known):
+                log.error('collection "%s" cannot be opened: %s', name, known)
+            self._failed[name] = _Failure(time.monotonic(), str(known))
+        else:
+            self._failed.pop(name, None)
+            log.info('collection "%s" is served', name)
         self._registry.put(entry)
-
-    def _tell(self, name: str, error: EngineError) -> None:
-        before = {entry.name: entry.problem for entry in self._registry.entries()}
-        if before.get(name) != str(error):
-            log.error('collection "%s" cannot be opened: %s', name, error)
-
-    def _is_due(self, name: str) -> bool:
-        """Whether one that could not be opened is to be tried again."""
-        failed = any(entry.name == name and entry.state is State.FAILED for entry in self._registry.entries())
-        return failed and time.monotonic() - self._tried[name] >= RETRY_S
 
     def _is_new(self, name: str, path: Path) -> bool:
         """Whether there is another collection under the name than the last time."""
@@ -166,6 +163,14 @@ class Keeper:
             return False
         self._seen[name] = now
         return True
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """When a collection was last tried, by the monotonic clock, and why it could not be opened."""
+
+    when: float
+    problem: str
 
 
 def _identity(path: Path) -> tuple[int, ...]:
