@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from typing import BinaryIO
 
 from setwise._driver import Driver
 from setwise._item import ItemLike
@@ -102,7 +103,7 @@ class Administration(Driver):
 
     def download_snapshot(
         self,
-        path: str | os.PathLike[str],
+        path: str | os.PathLike[str] | BinaryIO,
         *,
         progress: ProgressLike = None,
         collection: str | None = None,
@@ -112,7 +113,8 @@ class Administration(Driver):
 
             client.download_snapshot("photos.tar")             # `setwise restore photos.tar DIR` unpacks it
 
-        The file appears under its name once it is whole, checked against its SHA-256, and on disk; an older one is
-        replaced. progress: as for `upsert`. timeout: seconds that the next piece may take.
+        path: the file appears under its name once it is whole, checked against its SHA-256, and on disk; an older one
+            is replaced. Or an open binary file, which is written to as it comes.
+        progress: as for `upsert`. timeout: seconds that the next piece may take.
         """
         return self._stream(self._admin.snapshot(path, progress, collection), timeout)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from typing import BinaryIO
 
 from setwise._async_driver import AsyncDriver
 from setwise._item import ItemLike
@@ -76,7 +77,7 @@ class AsyncAdministration(AsyncDriver):
 
     async def download_snapshot(
         self,
-        path: str | os.PathLike[str],
+        path: str | os.PathLike[str] | BinaryIO,
         *,
         progress: ProgressLike = None,
         collection: str | None = None,

@@ -19,7 +19,20 @@ from setwise._extras import missing_extra
 __all__ = ["main"]
 
 _GROUP = "setwise.commands"
-_ORDER = ("demo", "index", "search", "compare", "serve", "info", "verify")
+_ORDER = (
+    "demo",
+    "index",
+    "search",
+    "compare",
+    "serve",
+    "add",
+    "delete",
+    "list",
+    "info",
+    "verify",
+    "snapshot",
+    "restore",
+)
 """The order in which people meet them; any other comes after."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import BinaryIO
 
 from setwise._context import Context
 from setwise._errors import InvalidArgumentError, NotFoundError
@@ -109,8 +110,12 @@ class AdminPlans:
             collection=parse_collection(reply.collection),
         )
 
-    def snapshot(self, path: str | os.PathLike[str], progress: ProgressLike, collection: str | None) -> Download:
+    def snapshot(
+        self, path: str | os.PathLike[str] | BinaryIO, progress: ProgressLike, collection: str | None
+    ) -> Download:
         """Not a plan: it asks for nothing before. Made at once, so that a wrong path is told at once."""
+        if not isinstance(path, str | os.PathLike):
+            return Download(self._context.name(collection), path, progress_function(progress))
         file = Path(path)
         if file.is_dir():
             raise InvalidArgumentError(f"{file} is a directory; name a file, such as photos.tar", field="path")

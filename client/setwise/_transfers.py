@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from setwise._errors import DataLossError, FailedPreconditionError, InternalError
+from setwise._errors import DataLossError, FailedPreconditionError, InternalError, SetwiseError
 from setwise._line import Line, StreamEnded
 from setwise._parse import parse_collection
 from setwise._reports import FitReport, Progress, SnapshotInfo
@@ -55,25 +55,27 @@ class Fit(_Transfer):
 class Download(_Transfer):
     """A snapshot into a file, which appears under its name once it is whole and on disk."""
 
-    def __init__(self, name: str, path: Path, progress: Callable[[Progress], object] | None) -> None:
-        self._request, self._path, self._progress = pb.DownloadSnapshotRequest(name=name), path, progress
+    def __init__(self, name: str, out: Path | BinaryIO, progress: Callable[[Progress], object] | None) -> None:
+        self._request, self._out, self._progress = pb.DownloadSnapshotRequest(name=name), out, progress
 
     def run(self, transport: Transport, budget: Budget, retries: Retries) -> SnapshotInfo:
         """Fetch it. budget: how long the next piece may take. Raises SetwiseError; DataLossError when what came is not
         what was sent; FailedPreconditionError when the file cannot be written."""
-        part = self._path.with_name(f"{self._path.name}.part")
+        if not isinstance(self._out, Path):
+            return self._fetch(transport, budget, self._out)
+        part = self._out.with_name(f"{self._out.name}.part")
         try:
             with part.open("wb") as file:
                 info = self._fetch(transport, budget, file)
                 file.flush()
                 os.fsync(file.fileno())
-            part.replace(self._path)
-            _sync_folder(self._path.absolute().parent)
+            part.replace(self._out)
+            _sync_folder(self._out.absolute().parent)
         except BaseException as error:
             with suppress(OSError):
                 part.unlink()
-            if isinstance(error, OSError) and error.filename in (None, str(part), str(self._path)):
-                what = f"cannot write the snapshot to {self._path}: {error.strerror or error}"
+            if isinstance(error, OSError) and not isinstance(error, SetwiseError):
+                what = f"cannot write the snapshot to {self._out}: {error.strerror or error}"
                 raise FailedPreconditionError(what, field="path") from error
             raise
         return info

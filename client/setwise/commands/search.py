@@ -31,6 +31,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--kernel", help="cosine (default), inner_product, rbf or containment (default with --region)")
     parser.add_argument("--min-score", type=float, metavar="S", help="leave out hits below this score")
+    parser.add_argument("--where", metavar="TEXT", help="only images that pass, such as 'year >= 2020'")
+    parser.add_argument("--group-by", metavar="FIELD", help="at most one hit for each value of this metadata field")
+    parser.add_argument("--group-size", type=int, metavar="N", help="with --group-by: at most N hits")
     parser.add_argument("--scores", action="store_true", help="show every score of each hit")
     parser.add_argument("--proof", action="store_true", help="check that each hit's matching is optimal, and say so")
     parser.add_argument("--collection", metavar="NAME", help="which collection, when the server holds several")
@@ -59,6 +62,9 @@ def run(args: argparse.Namespace) -> int:
             scores=args.scores,
             thumbnails=args.out is not None,
             proof=args.proof,
+            where=args.where,
+            group_by=args.group_by,
+            group_size=args.group_size,
         )
         proven = [_check(client, outcome) if args.proof else "" for outcome in outcomes]
     failed = 0
@@ -115,6 +121,8 @@ def _lines(query: str, hits: Hits) -> list[str]:
         **_scores(hits),
     }
     numeric = len(columns)
+    if any(hit.group is not None for hit in hits):
+        columns["group"] = [json.dumps(hit.group, ensure_ascii=False) for hit in hits]
     columns["id"] = [hit.id for hit in hits]
     if any(hit.metadata for hit in hits):
         columns["metadata"] = [json.dumps(hit.metadata, ensure_ascii=False) for hit in hits]
