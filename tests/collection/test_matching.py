@@ -98,7 +98,7 @@ def test_a_collection_of_the_first_format_is_filtered_too_and_left_as_it_is(tmp_
 
 def test_what_is_remembered_is_bounded(collection: Collection, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(collection, make, range(20))
-    monkeypatch.setattr(_matching, "_KEPT_BYTES", 200)
+    monkeypatch.setattr(_matching, "KEPT_BYTES", 200)
     with collection.snapshot() as snapshot:
         first = snapshot.matching(Exists("n"))
         assert snapshot.matching(Exists("n")) is first
@@ -227,7 +227,7 @@ def test_a_build_can_be_given_up(collection: Collection, make: Make) -> None:
 def test_an_index_is_due_when_much_is_new_or_dead_or_it_is_damaged(
     collection: Collection, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("setwise_engine.collection._recall._DUE_ROWS", 10)
+    monkeypatch.setattr("setwise_engine.collection._recall.DUE_ROWS", 10)
     assert not collection.index_due()
     fill(collection, make, range(10))
     assert not collection.index_due()

@@ -17,10 +17,10 @@ from setwise_engine.collection._schema import CATALOG_FILE, check_identity, crea
 from setwise_engine.collection._types import Settings
 from setwise_engine.errors import CollectionError, CorruptError, FormatError
 
-__all__ = ["Catalog", "create_catalog", "read_number", "read_settings", "read_text", "settings_meta"]
+__all__ = ["POOL_SIZE", "Catalog", "create_catalog", "read_number", "read_settings", "read_text", "settings_meta"]
 
 _SQLITE_MAGIC = b"SQLite format 3\0"
-_POOL_SIZE = 16
+POOL_SIZE = 16
 
 
 def create_catalog(folder: Path, meta: dict[str, str | int], disk: Disk) -> None:
@@ -114,7 +114,7 @@ class Catalog:
         with contextlib.suppress(sqlite3.Error):
             connection.rollback()
             with self._lock:
-                if not self._closed and len(self._pool) < _POOL_SIZE:
+                if not self._closed and len(self._pool) < POOL_SIZE:
                     self._pool.append(connection)
                     return
         connection.close()

@@ -36,6 +36,7 @@ from setwise_engine.collection._metadata import MetadataValue, read_metadata
 from setwise_engine.collection._place import absolute, check_local, existing_folder, is_writable
 from setwise_engine.collection._plan import SetSource
 from setwise_engine.collection._recall import Recall, index_due
+from setwise_engine.collection._room import forecast, measure
 from setwise_engine.collection._scan import Scan
 from setwise_engine.collection._schema import CATALOG_FILE, sqlite_errors
 from setwise_engine.collection._segments import Segments
@@ -45,6 +46,7 @@ from setwise_engine.collection._types import (
     ImageRecord,
     IndexInfo,
     Known,
+    Room,
     Settings,
     Source,
     VerifyReport,
@@ -271,6 +273,15 @@ class Collection:
             index=index_info(recall),
             bytes=bytes_by_kind(self.path, recall, self.settings, coarse=self._coarse.dims),
         )
+
+    def room(self, more: int = 1_000_000) -> tuple[Room, Room | None]:
+        """The bytes that the images take, and those that `more` images like them will; None when there are none yet.
+
+        Reads the catalog's metadata when there are few images; otherwise it takes as long as counting segments.
+        """
+        with self._reading() as (connection, recall), sqlite_errors(self.path):
+            now = measure(connection, self.path, recall, self.settings, self._coarse.dims)
+        return now.room, forecast(now, more)
 
     def verify(self, progress: Callable[[int, int], None] | None = None, *, recompute: bool = False) -> VerifyReport:
         """Reads every byte and compares it with what was written; changes nothing.

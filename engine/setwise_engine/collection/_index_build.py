@@ -24,7 +24,7 @@ from setwise_engine.collection._view import ROW_BITS, View
 from setwise_engine.errors import InvalidInput, LockedError
 from setwise_engine.matching import no_check
 
-__all__ = ["build_index"]
+__all__ = ["FACTORIES", "build_index"]
 
 # Largest number of rows and factory string. 8-bit codes recall what floats recall at a quarter of the bytes, and lists
 # lose a little: docs/decisions/0070-coarse-vector-and-candidates.md.

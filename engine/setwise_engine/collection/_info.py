@@ -41,7 +41,7 @@ def bytes_by_kind(folder: Path, recall: Recall, settings: Settings, *, coarse: i
         "other": sum(entry.bytes for entry in entries) - tokens - gates - vectors - thumbnails,
         "catalog": sum(_size(folder / f"{CATALOG_FILE}{suffix}") for suffix in ("", "-wal")),
         "encoder": _size(folder / "encoder.safetensors"),
-        "index": recall.index.sidecar.bytes if recall.index else 0,
+        "index": recall.index.sidecar.bytes + 8 * len(recall.index) if recall.index else 0,
     }
 
 

@@ -14,9 +14,9 @@ from setwise_engine.collection._metadata import read_metadata
 from setwise_engine.collection._view import View
 from setwise_engine.filters import Filter, evaluate, matches
 
-__all__ = ["Matching", "matching_keys"]
+__all__ = ["KEPT_BYTES", "Matching", "matching_keys"]
 
-_KEPT_BYTES = 64 << 20  # of keys, for one version
+KEPT_BYTES = 64 << 20  # of keys, for one version
 _BEFORE_ENTRIES = 1  # the format version whose catalog has no typed table
 
 Keys = NDArray[np.int64]
@@ -51,6 +51,6 @@ class Matching:
             if where not in self._kept:
                 self._kept[where] = keys
                 self._bytes += keys.nbytes
-            while self._bytes > _KEPT_BYTES and len(self._kept) > 1:
+            while self._bytes > KEPT_BYTES and len(self._kept) > 1:
                 self._bytes -= self._kept.popitem(last=False)[1].nbytes
         return keys

@@ -16,10 +16,10 @@ from setwise_engine.collection._types import Candidate
 from setwise_engine.collection._view import ROW_BITS, View
 from setwise_engine.errors import NotFound
 
-__all__ = ["Recall", "index_due"]
+__all__ = ["DUE_ROWS", "DUE_SHARE", "Recall", "index_due"]
 
-_DUE_ROWS = 10_000
-_DUE_SHARE = 0.2
+DUE_ROWS = 10_000
+DUE_SHARE = 0.2
 
 _Keys = NDArray[np.int64]
 _Found = tuple[_Keys, NDArray[np.float32]]
@@ -161,7 +161,7 @@ def index_due(recall: Recall) -> bool:
     if recall.index is not None and recall.index.broken:
         return True
     fresh, dead = recall.view.images - covered, rows - covered
-    return fresh > max(_DUE_ROWS, _DUE_SHARE * recall.view.images) or dead > max(_DUE_ROWS, _DUE_SHARE * rows)
+    return fresh > max(DUE_ROWS, DUE_SHARE * recall.view.images) or dead > max(DUE_ROWS, DUE_SHARE * rows)
 
 
 def _unpacked(bits: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from setwise_engine.collection._view import ROW_BITS, View
 
-__all__ = ["Block", "Scan", "blocks_of", "scores_of"]
+__all__ = ["COPIED_BYTES", "Block", "Scan", "blocks_of", "scores_of"]
 
 _MERGED_BYTES = 4 << 20  # of one block: beyond it, one product more costs nothing
-_COPIED_BYTES = 64 << 20  # of all blocks that are copies
+COPIED_BYTES = 64 << 20  # of all blocks that are copies
 _GATHERED_ROWS = 256  # at once: about what a core's own cache holds
 
 
@@ -56,7 +56,7 @@ class Scan:
             copied = sum(block.copied_bytes for block in kept)
             for segment in wanted[done:]:
                 kept.append(_block(view, segment))
-                while len(kept) > 1 and (merged := _merged(kept[-2], kept[-1], _COPIED_BYTES - copied)) is not None:
+                while len(kept) > 1 and (merged := _merged(kept[-2], kept[-1], COPIED_BYTES - copied)) is not None:
                     copied += merged.copied_bytes - kept[-2].copied_bytes - kept[-1].copied_bytes
                     kept[-2:] = [merged]
             self._blocks = kept

@@ -16,6 +16,7 @@ __all__ = [
     "ImageRecord",
     "IndexInfo",
     "Known",
+    "Room",
     "ScrubProblem",
     "SegmentEntry",
     "Settings",
@@ -182,3 +183,16 @@ class ScrubProblem:
 
     def __str__(self) -> str:
         return self.message
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What images take, in bytes by kind.
+
+    disk: on disk. memory: what each process that has the collection open holds (`caches`: at most, once they are full).
+    mapped: of files, what every search reads: best kept in memory, but given back to the system when that is short.
+    """
+
+    disk: dict[str, int]
+    memory: dict[str, int]
+    mapped: dict[str, int]
