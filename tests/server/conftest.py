@@ -23,8 +23,16 @@ from setwise_engine.feature_set import FeatureSet, Grid, ImageSize
 from setwise_engine.features import Extractor
 from setwise_engine.featurizer import Featurizer
 from setwise_engine.search import Answer, Check, Options, Searcher
-from setwise_proto.v1 import collections_pb2_grpc, images_pb2_grpc, search_pb2_grpc, server_pb2_grpc
+from setwise_proto.v1 import (
+    collections_pb2_grpc,
+    images_pb2,
+    images_pb2_grpc,
+    search_pb2_grpc,
+    server_pb2_grpc,
+    types_pb2,
+)
 from setwise_server import ServerSettings
+from setwise_server._tensors import features_to_proto
 from setwise_server.serve import Server
 
 SETS = 30
@@ -174,6 +182,28 @@ def serving() -> Callable[..., Any]:
 def make_set() -> Callable[[int], FeatureSet]:
     """Ready-made sets by seed; seeds below 30 are those of the collection."""
     return ready_made
+
+
+@pytest.fixture(scope="session")
+def make_item() -> Callable[..., images_pb2.ImageInput]:
+    """`make_item(id, seed, **metadata)`: a ready-made set as it is sent to be stored; metadata of integers and text."""
+
+    def make_item(id: str, seed: int = 0, **metadata: int | str) -> images_pb2.ImageInput:
+        values = {
+            name: types_pb2.Value(**({"int_value": each} if isinstance(each, int) else {"string_value": each}))
+            for name, each in metadata.items()
+        }
+        return images_pb2.ImageInput(id=id, features=features_to_proto(ready_made(seed)), metadata=values)
+
+    return make_item
+
+
+@pytest.fixture
+def own_path(sets_path: Path, tmp_path: Path) -> Path:
+    """An empty collection of ready-made sets, `own`, that a test may write to."""
+    with Collection.open(sets_path, read_only=True) as sets:
+        Collection.create(tmp_path / "own.setwise", sets.settings, sets.encoder).close()
+    return tmp_path / "own.setwise"
 
 
 @pytest.fixture(scope="session")
