@@ -4,7 +4,7 @@
 
 Every engine gets the same sets in the same portions, in turns within one run, and keeps its files in a folder of its
 own. Setwise is `setwise serve`, written to by the SDK's upsert over gRPC: each image is acknowledged only once it has
-been forced to disk. LanceDB and Qdrant run in process; LanceDB does not force what it writes to disk, and Qdrant's local
+been forced to disk. LanceDB and Qdrant run in process; LanceDB does not force what it writes, and Qdrant's local
 mode leaves that to SQLite. A process of its own searches setwise all the while, one search at a time, 100 ms apart.
 """
 

@@ -14,7 +14,7 @@ from crash import Disk, Kind, Operation, crashes
 from prefixes import one_seed
 from recorder import Recorder
 from replay import replay
-from workload import Work, created
+from workload import Work, content, created
 
 from setwise_engine.collection import Collection
 
@@ -56,7 +56,7 @@ def test_a_commit_before_its_segment_is_found(tmp_path: Path) -> None:
         work = Work(collection, recorder, random.Random(3))
         base = recorder.start(path / "catalog.sqlite")
         work.put()
-        work.states[work.version()] = work.now
+        work.states[work.version()] = content(collection)
 
     def catalog_first(operation: Operation) -> bool:
         return "catalog" not in operation.path

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from setwise_engine.collection import Collection, ImageRecord, Settings
+from setwise_engine.collection import (
+    Change,
+    Collection,
+    ImageRecord,
+    Mode,
+    Outcome,
+    Put,
+    Remove,
+    SetMetadata,
+    Settings,
+)
 from setwise_engine.encoder import Encoder
+from setwise_engine.errors import AlreadyExists, EngineError, NotFound
 from setwise_engine.feature_set import FeatureSet, Grid, ImageSize, Stage
 
 __all__ = ["DIMS", "Content", "Work", "content", "created", "record", "tiny_encoder"]
@@ -76,12 +87,12 @@ class Work:
     marks: Marks
     rng: random.Random
     states: dict[int, Content] = field(default_factory=dict)
-    now: Content = field(default_factory=dict)
-    seeds: int = 0
+    now: dict[str, ImageRecord] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.now = content(self.collection)
-        self.states[self.version()] = dict(self.now)
+        if content(self.collection):
+            raise ValueError("begin with an empty collection")
+        self.states[self.version()] = {}
 
     def version(self) -> int:
         """The collection's present version."""
@@ -89,54 +100,107 @@ class Work:
             return snapshot.version
 
     def steps(self, count: int) -> None:
-        """So many steps, most of them puts."""
+        """So many steps, most of them writes."""
         kinds: dict[Callable[[], int], int] = {
-            self.put: 5,
-            self.delete: 2,
-            self.describe: 2,
+            self.mixed: 8,
+            self.put: 2,
+            self.delete: 1,
+            self.describe: 1,
+            self.compact: 0,  # once there is compaction
             self.index: 1,
         }
         for _ in range(count):
             [step] = self.rng.choices(list(kinds), list(kinds.values()))
             self.marks.begin(self.version() + 100)
             version = step()
-            self.states[version] = dict(self.now)
+            self.states[version] = {id: _as_stored(one) for id, one in self.now.items()}
             self.marks.done(version)
 
+    def mixed(self) -> int:
+        """Changes of all kinds in one commit, also several of one image, each with the outcome that it must have."""
+        changes: list[Change] = []
+        expected: list[Outcome | type[EngineError]] = []
+        for id in self.rng.choices(self._some(6), k=self.rng.randrange(1, 9)):
+            change = self.rng.choice([self._put, self._put, self._remove, self._set])(id)
+            changes.append(change)
+            expected.append(self._applied(change))
+        written = self.collection.write(changes)
+        found = [result if isinstance(result, Outcome) else type(result) for result in written.results]
+        if found != expected:
+            raise AssertionError(f"{changes} gave {found} instead of {expected}")
+        return written.version
+
     def put(self) -> int:
-        """Some images, new ones and others in the place of old ones, in one commit."""
-        records = [self._record(id) for id in self._some(self.rng.randrange(1, 5))]
-        for one in records:
-            self.now[one.id] = _as_stored(one)
+        """Some images by `append`: new ones, and others in the place of old ones."""
+        records = [record(id, self._seed()) for id in self._some(self.rng.randrange(1, 5))]
+        self.now |= {one.id: one for one in records}
         return self.collection.append(records)
 
     def delete(self) -> int:
-        """Some ids, whether they are there or not; now and then all of them."""
-        ids = list(self.now) if self.rng.random() < 0.1 else self._some(self.rng.randrange(1, 4))
+        """Some ids by `delete`, whether they are there or not; now and then all of them."""
+        ids = list(self.now) if self.rng.random() < 0.2 else self._some(self.rng.randrange(1, 4))
         for id in ids:
             self.now.pop(id, None)
         return self.collection.delete(ids)
 
     def describe(self) -> int:
-        """Other metadata for some images."""
+        """Other metadata for some images by `update`."""
         changes = {id: {"n": self._seed(), "of": ["a", 1.5, None]} for id in self._some(3) if id in self.now}
-        for id, metadata in changes.items():
-            tokens, _, thumbnail = self.now[id]
-            self.now[id] = (tokens, str(sorted(metadata.items())), thumbnail)
+        self.now |= {id: replace(self.now[id], metadata=metadata) for id, metadata in changes.items()}
         return self.collection.update(changes)
+
+    def compact(self) -> int:
+        """Compaction, of what is due or of everything."""
+        self.collection.compact(everything=self.rng.random() < 0.7)
+        return self.version()
 
     def index(self) -> int:
         """A FAISS file for the present version."""
-        return self.collection.build_index().version
+        self.collection.build_index()
+        return self.version()
 
-    def _record(self, id: str) -> ImageRecord:
-        return record(id, self._seed())
+    def _put(self, id: str) -> Change:
+        known = self.now.get(id)
+        again = known is not None and self.rng.random() < 0.2
+        one = record(id, int(known.content_hash, 16) if known and again else self._seed(), {"n": self.rng.randrange(3)})
+        return Put(one, self.rng.choice(list(Mode)))
+
+    def _remove(self, id: str) -> Change:
+        return Remove(id)
+
+    def _set(self, id: str) -> Change:
+        whole = self.rng.random() < 0.5
+        return SetMetadata(id, {"n": self.rng.randrange(3), "set": True}, whole, () if whole else ("seed",))
+
+    def _applied(self, change: Change) -> Outcome | type[EngineError]:
+        """What the change must come to; notes it in `now`."""
+        match change:
+            case Put(one, mode):
+                return self._applied_put(one, mode)
+            case Remove(id):
+                return Outcome.REMOVED if self.now.pop(id, None) else Outcome.MISSING
+            case SetMetadata(id, metadata, whole, removed):
+                if (known := self.now.get(id)) is None:
+                    return NotFound
+                left = {} if whole else {name: value for name, value in known.metadata.items() if name not in removed}
+                self.now[id] = replace(known, metadata=left | dict(metadata))
+                return Outcome.UNCHANGED if self.now[id].metadata == known.metadata else Outcome.UPDATED
+
+    def _applied_put(self, one: ImageRecord, mode: Mode) -> Outcome | type[EngineError]:
+        known = self.now.get(one.id)
+        if (mode is Mode.INSERT and known) or (mode is Mode.UPDATE and not known):
+            return AlreadyExists if known else NotFound
+        self.now[one.id] = one
+        if known is None:
+            return Outcome.INSERTED
+        if known.content_hash != one.content_hash:
+            return Outcome.REPLACED
+        return Outcome.UNCHANGED if known.metadata == one.metadata else Outcome.UPDATED
 
     def _some(self, count: int) -> list[str]:
         return [f"image-{n:02}" for n in self.rng.sample(range(_IDS), count)]
 
     def _seed(self) -> int:
-        self.seeds += 1
         return self.rng.randrange(1 << 30)
 
 
