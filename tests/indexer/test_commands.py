@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from setwise._cli import main
-from setwise_engine.collection import Collection
+from setwise_engine.collection import Collection, write_snapshot
 
 SCRIPT = "import sys; from setwise._cli import main; sys.exit(main())"
 
@@ -81,6 +82,44 @@ def test_info_tells_what_is_there(sets: Path, into: Path, capsys: pytest.Capture
     found = json.loads(capsys.readouterr().out)
     assert (found["images"], found["tokens"], found["settings"]["dims"]) == (6, 39, 8)
     assert found["total_bytes"] == sum(found["bytes"].values())
+
+
+def test_info_tells_what_images_take_and_what_more_will(
+    sets: Path, into: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["index", str(sets), "--features", "--into", str(into)])
+    capsys.readouterr()
+    assert main(["info", str(into)]) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"^  tokens +624 B, 104 B an image$", said, re.MULTILINE)
+    assert re.search(r"^in memory +.* an image$", said, re.MULTILINE)
+    assert re.search(r"^  caches +at most .* MiB besides$", said, re.MULTILINE)
+    assert re.search(r"^next 1,000,000 +.* on disk, .* in memory, .* read by each search", said, re.MULTILINE)
+    assert main(["info", str(into), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["room"]["disk"] == found["bytes"]
+    assert found["next_million"]["disk"]["tokens"] == 104_000_000
+
+
+def test_restore_makes_a_collection_from_a_snapshot(
+    sets: Path, into: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["index", str(sets), "--features", "--into", str(into)])
+    with Collection.open(into) as collection, (tmp_path / "OUT.tar").open("wb") as stream:
+        info = write_snapshot(collection, stream)
+    capsys.readouterr()
+    back = tmp_path / "back.setwise"
+    assert main(["restore", str(tmp_path / "OUT.tar"), str(back)]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith(f"{back}: 6 images, version {info.version}, from ")
+    assert said.endswith(f"\nsha256 {info.sha256}\n")
+    assert main(["verify", str(back)]) == 0
+    assert main(["restore", str(tmp_path / "OUT.tar"), str(back)]) == 1
+    assert "exists; choose another name" in capsys.readouterr().err
+    with (tmp_path / "OUT.tar").open("rb") as stream:
+        piped = [sys.executable, "-c", SCRIPT, "restore", "-", str(tmp_path / "piped.setwise")]
+        subprocess.run(piped, stdin=stream, check=True, capture_output=True)
+    assert main(["verify", str(tmp_path / "piped.setwise")]) == 0
 
 
 def test_a_collection_without_a_gate_says_so_and_stays_so(

@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from setwise_engine.collection import CollectionInfo
+    from setwise_engine.collection import CollectionInfo, Room
 
 __all__ = ["HELP", "configure", "human_bytes", "run"]
 
 HELP = "print what is in a collection"
 
 _KIBI = 1024.0
+_MILLION = 1_000_000
+_MEMORY = "in memory"
+_CACHES = "caches"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -25,16 +28,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the collection's settings, counts and bytes. Returns 0."""
+    """Print settings, counts, bytes on disk and in memory, and what a million more images will need. Returns 0."""
     from setwise_engine.collection import Collection
 
     with Collection.open(args.collection, read_only=True) as collection:
         info = collection.info()
         plain = collection.encoder.projection is None
+        room, next_million = collection.room(_MILLION)
     if args.json:
-        print(json.dumps(asdict(info) | {"total_bytes": info.total_bytes}, indent=2))
+        more = {"room": asdict(room), "next_million": None if next_million is None else asdict(next_million)}
+        print(json.dumps(asdict(info) | {"total_bytes": info.total_bytes} | more, indent=2))
         return 0
-    rows = _rows(info, plain=plain)
+    rows = _rows(info, plain=plain) + _room_rows(room, info.images) + _next_rows(next_million)
+    rows += [("version", f"{info.version}, format {info.format_version}, made {info.created}"), ("uuid", info.uuid)]
     width = max(len(name) for name, _ in rows)
     print("\n".join(f"{name:<{width}}  {value}" for name, value in rows))
     return 0
@@ -57,11 +63,36 @@ def _rows(info: CollectionInfo, *, plain: bool) -> list[tuple[str, str]]:
         ("int8 gate", "yes" if settings.gate else "no"),
         ("index", index),
         ("segments", f"{info.segments:,}, {info.dead_rows:,} dead rows"),
-        ("on disk", human_bytes(info.total_bytes)),
-        *((f"  {kind}", human_bytes(size)) for kind, size in info.bytes.items()),
-        ("version", f"{info.version}, format {info.format_version}, made {info.created}"),
-        ("uuid", info.uuid),
     ]
+
+
+def _room_rows(room: Room, images: int) -> list[tuple[str, str]]:
+    """What is there now: in all, of each kind that there is, and divided by the images."""
+    rows: list[tuple[str, str]] = []
+    for name, kinds in _parts(room):
+        rows.append((name, _shared(sum(kinds.values()), images)))
+        rows += [(f"  {kind}", _shared(size, images)) for kind, size in kinds.items() if size]
+        if name == _MEMORY:
+            rows.append((f"  {_CACHES}", f"at most {human_bytes(room.memory[_CACHES])} besides"))
+    return rows
+
+
+def _next_rows(room: Room | None) -> list[tuple[str, str]]:
+    """What a million more images like these will take."""
+    if room is None:
+        return []
+    needs = ", ".join(f"{human_bytes(sum(kinds.values()))} {name}" for name, kinds in _parts(room))
+    return [("next 1,000,000", f"{needs}, if they are like these")]
+
+
+def _parts(room: Room) -> list[tuple[str, dict[str, int]]]:
+    """The room's parts and their names; caches stand apart, because they have bounds and the images none."""
+    memory = {kind: size for kind, size in room.memory.items() if kind != _CACHES}
+    return [("on disk", room.disk), (_MEMORY, memory), ("read by each search", room.mapped)]
+
+
+def _shared(size: int, images: int) -> str:
+    return f"{human_bytes(size)}, {human_bytes(size / images)} an image" if images else human_bytes(size)
 
 
 def human_bytes(size: float) -> str:
