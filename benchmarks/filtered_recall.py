@@ -94,7 +94,7 @@ def main() -> None:
     say(machine())
     data = vectors(given.rows, given.dims, rng)
     queries = data[rng.integers(given.rows, size=given.queries)]
-    queries = queries + 0.5 / np.sqrt(given.dims) * rng.standard_normal(queries.shape, np.float32)
+    queries += np.float32(0.5 / np.sqrt(given.dims)) * rng.standard_normal(queries.shape, np.float32)
     flat = faiss.index_factory(given.dims, "SQ8", faiss.METRIC_INNER_PRODUCT)
     lists = round(4 * np.sqrt(given.rows))
     ivf = faiss.index_factory(given.dims, f"IVF{lists},SQ8", faiss.METRIC_INNER_PRODUCT)

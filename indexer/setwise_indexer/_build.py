@@ -128,8 +128,10 @@ class _Run:
 
     def _finish(self, collection: Collection, report: Report) -> None:
         info = collection.info()
-        if info.index is None or info.indexed < info.images or info.index.rows > info.images:
-            collection.build_index()
+        factory = self._request.index_factory
+        stale = info.index is None or info.indexed < info.images or info.index.rows > info.images
+        if stale or factory is not None:
+            collection.build_index(factory=factory)
         self._summary.images = info.images
         self._summary.failed, self._summary.failures = report.count, report.first
         self._summary.seconds = time.monotonic() - self._started

@@ -19,7 +19,8 @@ class Request:
     folder of a collection to build anew from the files that its images came from; one of the three.
     features: the files are ready-made sets. dims: "none" keeps tokens as they are.
     fit: fit the encoder of a new collection to its own images even where one is shipped.
-    commit_seconds: at most so much work is lost when the machine stops.
+    commit_seconds: at most so much work is lost when the machine stops. index_factory: kind of the FAISS index, as
+    `Collection.build_index` takes it.
     Raises InvalidInput when options contradict each other.
     """
 
@@ -44,6 +45,7 @@ class Request:
     commit_seconds: float = 10.0
     prune: bool = False
     report: Path | None = None
+    index_factory: str | None = None
 
     def __post_init__(self) -> None:
         if bool(self.sources) + bool(self.manifest) + bool(self.stored) != 1:

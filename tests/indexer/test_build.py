@@ -66,6 +66,17 @@ def test_the_same_run_again_changes_nothing(build: Build, sets: Path, known: Kno
     assert (into / "catalog.sqlite").stat().st_mtime_ns == stamp
 
 
+def test_the_kind_of_index_is_kept_until_another_is_asked_for(build: Build, sets: Path, into: Path) -> None:
+    def factory(**options: object) -> str:
+        build(sets, **options)
+        with Collection.open(into) as collection:
+            index = collection.info().index
+        assert index is not None
+        return index.factory
+
+    assert [factory(index_factory="SQ8"), factory(), factory(index_factory="")] == ["SQ8", "SQ8", "Flat"]
+
+
 def test_a_touched_file_is_recognised_by_its_bytes(build: Build, folder: Path, known: KnownOf) -> None:
     build(folder)
     os.utime(folder / "a.jpg", ns=(1, 1))

@@ -83,6 +83,7 @@ class Index:
         self.births: NDArray[np.int64] = np.zeros(0, np.int64)
         self._folder = folder / INDEX_FOLDER
         self._index: Any = None
+        self._served: int | None = None
         self._lock = threading.Lock()
         for name, size in ((sidecar.file, sidecar.bytes), (sidecar.births, 8 * sidecar.rows)):
             _check_size(self._folder / name, size)
@@ -97,7 +98,11 @@ class Index:
         """
         if self.sidecar.version > view.version:
             return False
-        return all(view.history.get(number) == file for number, file in self.segments.items())
+        if self._served is not None and view.version >= self._served:
+            return True  # a history only grows
+        served = all(view.history.get(number) == file for number, file in self.segments.items())
+        self._served = view.version if served else None
+        return served
 
     def ready(self) -> bool:
         """Whether it can be searched; checks every byte the first time, and says in the log what is wrong."""

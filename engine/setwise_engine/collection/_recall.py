@@ -20,6 +20,7 @@ __all__ = ["DUE_ROWS", "DUE_SHARE", "Recall", "index_due"]
 
 DUE_ROWS = 10_000
 DUE_SHARE = 0.2
+_KEPT_PLANS = 8
 
 _Keys = NDArray[np.int64]
 _Found = tuple[_Keys, NDArray[np.float32]]
@@ -45,6 +46,7 @@ class Recall:
         self.matching = Matching()
         self._scan = scan
         self._lock = threading.RLock()
+        self._plans: list[tuple[_Keys, _Plan]] = []
 
     def best(self, vector: NDArray[np.float32], k: int, keys: _Keys | None = None) -> list[Candidate]:
         """At most k live rows of highest inner product, of all or of those with `keys`, best first, ties by their keys.
@@ -54,7 +56,7 @@ class Recall:
         k = min(k, self.view.images if keys is None else len(keys))
         if k <= 0:
             return []
-        plan = self._everything if keys is None else self._plan(keys)
+        plan = self._everything if keys is None else self._known_plan(keys)
         found = [self._from_index(vector, k, plan), self._from_segments(vector, k, plan.fresh)]
         best = np.concatenate([keys for keys, _ in found])
         scores = np.concatenate([scores for _, scores in found])
@@ -76,17 +78,17 @@ class Recall:
         return covered
 
     @functools.cached_property
-    def _places(self) -> NDArray[np.intp]:
+    def _places(self) -> NDArray[np.int32]:
         """Place in `view.live` of each row of the index's file; -1 where it has died."""
         assert self.index is not None
         births = self.view.live_births
         if not len(births):
-            return np.full(len(self.index), -1, np.intp)
+            return np.full(len(self.index), -1, np.int32)
         order = None if bool((births[1:] > births[:-1]).all()) else np.argsort(births, kind="stable")
         rising = births if order is None else births[order]
         places = np.minimum(np.searchsorted(rising, self.index.births), len(births) - 1)
         alive = rising[places] == self.index.births
-        return np.where(alive, places if order is None else order[places], -1)
+        return np.where(alive, places if order is None else order[places], -1).astype(np.int32)
 
     @property
     def _everything(self) -> _Plan:
@@ -101,6 +103,16 @@ class Recall:
         assert self.index is not None
         bits = None if rows == len(self.index) else np.packbits(self._places >= 0, bitorder="little")
         return _Plan(self.view.live[~self._covered], rows, bits)
+
+    def _known_plan(self, keys: _Keys) -> _Plan:
+        """The plan for some keys; the last ones are kept, because a filter gives the same array every time."""
+        for known, plan in self._plans:
+            if known is keys:
+                return plan
+        plan = self._plan(keys)
+        if not keys.flags.writeable:
+            self._plans = [(keys, plan), *self._plans[: _KEPT_PLANS - 1]]
+        return plan
 
     def _plan(self, keys: _Keys) -> _Plan:
         live = self.view.live

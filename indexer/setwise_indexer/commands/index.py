@@ -32,6 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--prune", action="store_true", help="remove from the collection what this run's sources no longer hold")
     add("--report", type=Path, metavar="FILE", help="write failed images there, one JSON object a line")
     add("--strict", action="store_true", help="exit with 3 when an image failed (the others are indexed)")
+    add("--index-factory", metavar="TEXT", help='kind of FAISS index, e.g. SQ8, "IVF{lists},SQ8"; "" for one by size')
     configure_new(parser.add_argument_group("for a new collection (an existing one keeps its own)"))
     configure_speed(parser.add_argument_group("speed"))
 
@@ -69,7 +70,8 @@ def run(args: argparse.Namespace) -> int:
     from setwise_indexer import Request
 
     plain = {"sources": tuple(args.sources), "manifest": args.manifest, "features": args.features, "prune": args.prune}
-    return run_request(Request(**plain, **options(args)), strict=args.strict, command="index")
+    request = Request(**plain, **options(args), index_factory=args.index_factory)
+    return run_request(request, strict=args.strict, command="index")
 
 
 def options(args: argparse.Namespace) -> dict[str, Any]:
