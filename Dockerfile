@@ -28,5 +28,4 @@ WORKDIR /collections
 VOLUME /collections
 EXPOSE 50051
 HEALTHCHECK --interval=10s --timeout=10s --start-period=120s --retries=3 CMD ["setwise-health"]
-# The shell expands the pattern, which the exec form alone would not, and gives its place to the server: signals reach it.
-CMD ["/bin/sh", "-c", "exec setwise serve /collections/*.setwise --host 0.0.0.0"]
+CMD ["setwise", "serve", "--root", "/collections", "--host", "0.0.0.0"]
