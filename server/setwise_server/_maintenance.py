@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from setwise_engine.collection import Collection
+from threadpoolctl import threadpool_limits
+
+from setwise_engine.collection import Collection, Scrub, ScrubProblem
 from setwise_engine.errors import CancelledError, EngineError, LockedError
 from setwise_server._call import Call
 from setwise_server._registry import Entry, Registry, State
@@ -69,14 +71,15 @@ class Maintenance:
         with self._first(entry), _upkeep(entry.path, call):
             done = entry.collection.compact(everything=everything, check=call)
             if entry.collection.index_due():
-                entry.collection.build_index()
+                entry.collection.build_index(check=call)
         return done
 
     def _work(self) -> None:
-        while not self._stopped.wait(PAUSE_S):
-            for entry in self._registry.entries():
-                if entry.state is State.READY and not self._stopped.is_set():
-                    self._look_after(entry)
+        with threadpool_limits(1, user_api="openmp"):  # training an index on all cores would hold up the searches
+            while not self._stopped.wait(PAUSE_S):
+                for entry in self._registry.entries():
+                    if entry.state is State.READY and not self._stopped.is_set():
+                        self._look_after(entry)
 
     def _look_after(self, entry: Entry) -> None:
         """One turn; whatever goes wrong is told in the log and tried again later."""
@@ -86,7 +89,7 @@ class Maintenance:
             with _upkeep(entry.path):
                 self._compact(entry)
                 if entry.collection.index_due():
-                    entry.collection.build_index()
+                    self._index(entry)
                 self._scrub(entry)
         except (LockedError, CancelledError):
             pass  # another process looks after it, or a caller, or the server stops: the next turn goes on
@@ -101,12 +104,19 @@ class Maintenance:
             done = entry.collection.compact(bytes_per_second=limit, check=lambda: self._check(entry))
             log.info('collection "%s" compacted: %s', entry.name, done)
 
+    def _index(self, entry: Entry) -> None:
+        made = entry.collection.build_index(check=lambda: self._check(entry))
+        log.info('collection "%s" indexed: %s, %d images', entry.name, made.factory, made.rows)
+
     def _scrub(self, entry: Entry) -> None:
         scrubbing = self._scrubs.get(entry)
         if scrubbing is None:
             scrubbing = self._scrubs[entry] = _Scrubbing(entry.collection)
-        for problem in scrubbing.step(self._registry.settings.maintenance_bytes // SCRUB_SHARE):
+        problems = scrubbing.step(self._registry.settings.maintenance_bytes // SCRUB_SHARE)
+        for problem in problems:
             log.error('collection "%s" is damaged: %s', entry.name, problem)
+        if any(problem.index for problem in problems):
+            self._index(entry)
 
     def _check(self, entry: Entry) -> None:
         if self._stopped.is_set() or self._wanted.get(entry):
@@ -128,13 +138,11 @@ class _Scrubbing:
     """Reads a collection from end to end, slowly, and begins anew a day after it began."""
 
     def __init__(self, collection: Collection) -> None:
-        from setwise_engine.collection import Scrub
-
         self._scrub = Scrub(collection)
         self._began = time.monotonic()
         self._last = self._began - PAUSE_S
 
-    def step(self, bytes_per_second: int) -> list[str]:
+    def step(self, bytes_per_second: int) -> list[ScrubProblem]:
         """Read on for as long as it has been since the last step; the problems found."""
         now = time.monotonic()
         if now < self._began:
@@ -145,7 +153,7 @@ class _Scrubbing:
         problems = self._scrub.step(allowed)
         if self._scrub.rounds > rounds:
             self._began = self._began + SCRUB_EVERY_S
-        return [str(problem) for problem in problems]
+        return problems
 
 
 @contextlib.contextmanager
