@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from setwise_engine.encoder import Encoder, fit_encoder
 from setwise_engine.errors import Incompatible, InvalidInput
 from setwise_engine.feature_set import Stage
-from setwise_engine.features import PreparedImage, prepare_image
+from setwise_engine.features import ModelInfo, PreparedImage, prepare_image
 from setwise_proto.v1 import images_pb2
 from setwise_server._call import Call
 from setwise_server._errors import LimitError, at
@@ -34,8 +34,8 @@ class Sample:
     """Raw token sets of sample images, as many as an encoder is fitted to: 500, or 256 MiB of tokens."""
 
     def __init__(self, waiting: Waiting, networks: Networks, limits: Limits) -> None:
-        """network: that of the collection, loaded now; None for ready-made sets."""
-        self.network: Network | None = networks.offered(waiting.model) if waiting.model else None
+        """Loads the network of the collection, unless it is for ready-made sets."""
+        self._network: Network | None = networks.offered(waiting.model) if waiting.model else None
         self._waiting = waiting
         self._decode = networks.decode
         self._limits = limits
@@ -44,6 +44,11 @@ class Sample:
 
     def __len__(self) -> int:
         return len(self._sets)
+
+    @property
+    def info(self) -> ModelInfo | None:
+        """The network that made the tokens; None for ready-made sets."""
+        return self._network.extractor.info if self._network else None
 
     @property
     def full(self) -> bool:
@@ -60,7 +65,7 @@ class Sample:
 
     def fit(self) -> Encoder:
         """The encoder. Raises InvalidInput for no samples and when they do not span the dims that were asked for."""
-        model = self.network.extractor.info.fingerprint if self.network else ""
+        model = self.info.fingerprint if self.info else ""
         if not any(len(tokens) for tokens in self._sets):
             raise InvalidInput("an encoder cannot be fitted to no tokens; send sample images", field="data.images")
         encoder = fit_encoder(self._sets, model=model, dims=self._waiting.dims or DEFAULT_DIMS)
@@ -80,10 +85,10 @@ class Sample:
                     self._keep(self._raw(image))
                 else:
                     pixels.append(self._prepare(image))
-        if pixels and self.network is not None:
-            with self.network.lock:
+        if pixels and self._network is not None:
+            with self._network.lock:
                 call.check()
-                raw = self.network.extractor.extract(np.stack([image.pixels for image in pixels]))
+                raw = self._network.extractor.extract(np.stack([image.pixels for image in pixels]))
             for tokens in raw:
                 self._keep(tokens)
 
@@ -94,7 +99,7 @@ class Sample:
     def _prepare(self, image: images_pb2.ImageInput) -> PreparedImage:
         if image.WhichOneof("content") is None:
             raise InvalidInput("the sample is empty; give an image or a feature set")
-        if self.network is None:
+        if self._network is None:
             raise Incompatible("the collection is for ready-made feature sets; give one", field="image")
         allowed = self._limits.max_image_bytes
         if len(image.image) > allowed:
@@ -103,12 +108,12 @@ class Sample:
             )
             raise LimitError(message, field="image", limit="max_image_bytes", allowed=allowed)
         with at("image"):
-            return prepare_image(image.image, self.network.extractor.info.image_size, limits=self._decode)
+            return prepare_image(image.image, self._network.extractor.info.image_size, limits=self._decode)
 
     def _raw(self, image: images_pb2.ImageInput) -> Tokens:
         with at("features"):
             features = features_from_proto(image.features, self._limits)
-            wanted = self.network.extractor.info.fingerprint if self.network else ""
+            wanted = self.info.fingerprint if self.info else ""
             if features.stage is not Stage.RAW or features.model != wanted:
                 made_by = f"model {wanted}" if wanted else "no named model"
                 raise Incompatible(f"an encoder is fitted to raw tokens of {made_by}; give such a set")

@@ -94,6 +94,8 @@ class Maintenance:
         except (LockedError, CancelledError):
             pass  # another process looks after it, or a caller, or the server stops: the next turn goes on
         except Exception as error:
+            if entry not in self._registry.entries():
+                return  # it was dropped meanwhile
             self._resume[entry] = time.monotonic() + AFTER_ERROR_S
             told = isinstance(error, EngineError)
             log.error('upkeep of collection "%s" failed: %s', entry.name, error, exc_info=None if told else error)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+
 from setwise_engine.collection import snapshot_tar
 from setwise_engine.errors import Incompatible, InvalidInput, ReadOnlyError, Unavailable
 from setwise_proto.v1 import collections_pb2 as pb
 from setwise_server._call import Call
 from setwise_server._describe import describe
-from setwise_server._errors import NotReadyError, at
+from setwise_server._errors import BusyError, NotReadyError, at
 from setwise_server._fitting import Sample
 from setwise_server._keeper import Keeper
 from setwise_server._maintenance import Maintenance
@@ -27,6 +29,7 @@ class CollectionHandlers:
         self._registry = registry
         self._keeper = keeper
         self._maintenance = maintenance
+        self._fitting = threading.Lock()
 
     def list_collections(self, request: pb.ListCollectionsRequest, call: Call) -> pb.ListCollectionsResponse:
         """All collections, by name."""
@@ -55,19 +58,17 @@ class CollectionHandlers:
         """A stream of samples in, the finished collection out. Answers early once more samples would not be used."""
         keeper = self._changing()
         entry = self._start(requests)
-        sample = Sample(load_waiting(entry.path), self._registry.networks, self._registry.settings.limits)
-        for request in requests:
-            if request.WhichOneof("message") != "data":
-                raise InvalidInput("start comes first and once; send data", field="start")
-            sample.add(request.data.images, call)
-            if sample.full:
-                break
-        if call.draining:
-            raise NotReadyError("the server is about to stop; send the samples again shortly")
-        encoder = sample.fit()
+        waiting = load_waiting(entry.path)
+        if not self._fitting.acquire(blocking=False):
+            raise BusyError("another encoder is being fitted, which takes much memory; try again later")
+        try:
+            sample = Sample(waiting, self._registry.networks, self._registry.settings.limits)
+            _gather(requests, sample, call)
+            encoder, info = sample.fit(), sample.info
+        finally:
+            self._fitting.release()
         call.check()
-        info = sample.network.extractor.info if sample.network else None
-        entry = keeper.finish(entry.name, settings_of(load_waiting(entry.path), info, encoder), encoder)
+        entry = keeper.finish(entry.name, settings_of(waiting, info, encoder), encoder)
         emit(pb.FitEncoderResponse(collection=self._describe(entry), samples=len(sample)))
 
     def drop_collection(self, request: pb.DropCollectionRequest, call: Call) -> pb.DropCollectionResponse:
@@ -139,6 +140,18 @@ class CollectionHandlers:
         with at("start.collection"):
             entry.check_ready()
             raise Incompatible(f'collection "{entry.name}" has an encoder, which stays; make another collection')
+
+
+def _gather(requests: Requests, sample: Sample, call: Call) -> None:
+    """Reads samples until there are enough. Raises NotReadyError when the server is about to stop before."""
+    for request in requests:
+        if request.WhichOneof("message") != "data":
+            raise InvalidInput("start comes first and once; send data", field="start")
+        sample.add(request.data.images, call)
+        if sample.full:
+            return
+    if call.draining:
+        raise NotReadyError("the server is about to stop; send the samples again shortly")
 
 
 def _only(requests: Requests) -> pb.DownloadSnapshotRequest:
