@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
 import os
+import subprocess
+import sys
 import tarfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +18,7 @@ from typing import Any
 import pytest
 
 from setwise_engine.collection import Collection, ImageRecord, SnapshotInfo, restore, verify_folder, write_snapshot
-from setwise_engine.collection._durable import Disk
+from setwise_engine.collection._durable import Bytes, Disk
 from setwise_engine.collection._lock import WriterLock
 from setwise_engine.errors import CollectionError, CorruptError, FormatError, LockedError, ReadOnlyError
 
@@ -287,6 +291,38 @@ def test_an_fsync_that_fails_leaves_nothing(tar: bytes, target: Path) -> None:
     with pytest.raises(ReadOnlyError):
         restore(io.BytesIO(tar), target, disk=Failing())
     assert list(target.parent.iterdir()) == []
+
+
+def test_a_full_disk_leaves_nothing(tar: bytes, target: Path) -> None:
+    class Full(Disk):
+        left = 30_000
+
+        def write(self, descriptor: int, chunk: Bytes) -> None:
+            self.left -= memoryview(chunk).nbytes
+            if self.left < 0:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            super().write(descriptor, chunk)
+
+    with pytest.raises(CollectionError, match="No space left on device"):
+        restore(io.BytesIO(tar), target, disk=Full())
+    assert list(target.parent.iterdir()) == []
+
+
+def test_killed_in_the_middle_it_leaves_no_collection_and_can_be_done_again(tar: bytes, target: Path) -> None:
+    script = "import sys; from setwise_engine.collection import restore; restore(sys.stdin.buffer, sys.argv[1])"
+    with subprocess.Popen([sys.executable, "-c", script, target], stdin=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        process.stdin.write(tar[: len(tar) - 2000])
+        process.stdin.flush()
+        segments = target.with_name(f".{target.name}.restoring") / "segments"
+        while not (segments.exists() and list(segments.iterdir())):
+            time.sleep(0.01)
+            assert process.poll() is None
+        process.kill()
+    assert not target.exists()
+    restore(io.BytesIO(tar), target)
+    assert verify_folder(target).problems == []
+    assert [path.name for path in target.parent.iterdir()] == [target.name]
 
 
 def test_a_reader_that_fails_is_named(tar: bytes, target: Path) -> None:
