@@ -130,6 +130,21 @@ def test_a_collection_waits_for_its_encoder_and_takes_the_samples_of_callers(roo
     assert (again.status.code, again.info.metadata["field"]) == (9, "start.collection")
 
 
+def test_of_many_samples_the_first_500_are_used_and_the_answer_comes_early(rooted, make_set) -> None:
+    create(rooted, "sets", features=True, encoder=FITTED, dims=8)
+    sample = images_pb2.ImageInput(features=features_to_proto(make_set(0)))
+    sent = []
+
+    def endless() -> Iterator[pb.FitEncoderRequest]:
+        yield pb.FitEncoderRequest(start=pb.FitEncoderStart(collection="sets"))
+        while True:
+            sent.append(len(sent))
+            images = [images_pb2.ImageInput(features=features_to_proto(make_set(sent[-1]))), *[sample] * 99]
+            yield pb.FitEncoderRequest(data=pb.FitEncoderData(images=images))
+
+    assert rooted.collections.FitEncoder(endless()).samples == 500
+
+
 def test_an_encoder_is_fitted_to_photos(rooted, photos: list[Path], extractor) -> None:
     create(rooted, "photos", encoder=FITTED, dims=32)
     samples = [images_pb2.ImageInput(image=photo.read_bytes()) for photo in photos[:4]]
