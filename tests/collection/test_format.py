@@ -18,6 +18,7 @@ from safetensors.numpy import load_file
 from setwise_engine.collection import FORMAT_VERSION, Collection, ImageRecord, Snapshot
 from setwise_engine.errors import CorruptError, FormatError, NotFound
 from setwise_engine.feature_set import FeatureSet, Stage
+from setwise_engine.filters import And, AnyOf, Contains, Equals, Exists, Not, Or, Range, matches
 
 Make = Callable[..., ImageRecord]
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -94,19 +95,33 @@ def test_the_catalog_is_plain_sqlite(closed: Path) -> None:
     assert keys == [("a", 1 << 32), ("b", 1 << 32 | 1)]
 
 
-@pytest.mark.parametrize("name", ["v1", "v1-gate1"])
-def test_every_version_ever_written_can_be_read(tmp_path: Path, name: str) -> None:
+FILTERS = (
+    Equals("seed", 1), AnyOf("tags", (1.5, "y")), Contains("tags", True), Contains("tags", None), Exists("colour"),
+    Equals("colour", "grün"), Range("price", gt=2, le=2.5), Equals("sold", None), Not(Exists("tags")),
+    And((Exists("seed"), Not(Equals("seed", 4)))), Or((Equals("ripe", True), Range("seed", ge=7))),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "counts"),
+    [
+        ("v1", (1, 3, 2, 3, 0)),  # an index of version 1 is passed over
+        ("v1-gate1", (1, 3, 2, 3, 0)),
+    ],
+)
+def test_every_version_ever_written_can_be_read(tmp_path: Path, name: str, counts: tuple[int, ...]) -> None:
     """The fixtures were written by fixtures/make.py of their time and are never written again.
 
-    Of version 1 the index is passed over; the first write brings the catalog to the present version.
+    counts: format version, images, dead rows, segments, indexed images. The first write brings the catalog to the
+    present version.
     """
     folder = tmp_path / "old.setwise"
     shutil.copytree(FIXTURES / name, folder)
     expected = json.loads((FIXTURES / f"{name}.json").read_text())
     with Collection.open(folder) as old:
         info = old.info()
-        assert (info.format_version, info.version, info.images, info.dead_rows, info.indexed) == (1, 4, 3, 2, 0)
-        assert old.settings.gate == (name == "v1-gate1")
+        assert (info.format_version, info.images, info.dead_rows, info.segments, info.indexed) == counts
+        assert old.settings.gate == (name != "v1")
         assert old.verify(recompute=True).problems == []
         with old.snapshot() as snapshot:
             keys = snapshot.page("", 10)
@@ -118,11 +133,14 @@ def test_every_version_ever_written_can_be_read(tmp_path: Path, name: str) -> No
                 assert snapshot.square(key) == known["square"]
                 np.testing.assert_allclose(snapshot.coarse(key), known["coarse"], atol=1e-6)
                 assert old.sources()[image.id].content_hash == known["content_hash"]
-            best = [found.key for found in snapshot.recall(snapshot.coarse(keys[0]), 3)]
+            best = [found.key for found in snapshot.recall(snapshot.coarse(keys[0]), len(keys))]
             assert (best[0], sorted(best)) == (keys[0], sorted(keys))
+            for where in FILTERS:
+                ids = sorted(snapshot.ids(snapshot.matching(where).tolist()))
+                assert ids == [image["id"] for image in expected if matches(where, image["metadata"])], where
         empty = FeatureSet(np.zeros((0, 8), np.float16), Stage.ENCODED, "", old.encoder.fingerprint)
-        assert old.append([ImageRecord("new", empty)]) == 5
-        assert (old.info().format_version, old.info().images) == (FORMAT_VERSION, 4)
+        assert old.append([ImageRecord("new", empty)]) == info.version + 1
+        assert (old.info().format_version, old.info().images) == (FORMAT_VERSION, info.images + 1)
         assert old.verify(recompute=True).problems == []
 
 
