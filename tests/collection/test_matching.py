@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -189,6 +190,40 @@ def test_after_any_changes_filters_say_what_the_metadata_says(
         with collection.snapshot() as snapshot:
             for where in FILTERS:
                 assert snapshot.matching(where).tolist() == expected(snapshot, where)
+
+
+def test_readers_see_whole_versions_while_images_and_what_is_known_of_them_change(
+    collection: Collection, make: Make
+) -> None:
+    fill(collection, make, range(40), batch=40)
+    stop = threading.Event()
+    wrong: list[object] = []
+
+    def read() -> None:
+        vector = collection.coarse.pool(make("q", 1, 2, 3).features.tokens)
+        while not stop.is_set():
+            for where in FILTERS:
+                with collection.snapshot() as snapshot:
+                    keys = snapshot.matching(where)
+                    found = {candidate.key for candidate in snapshot.recall(vector, 1000, keys)}
+                    if keys.tolist() != expected(snapshot, where) or found != set(keys.tolist()):
+                        wrong.append((snapshot.version, where))
+
+    readers = [threading.Thread(target=read) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    rng = np.random.default_rng(0)
+    for step in range(25):
+        n = int(rng.integers(60))
+        collection.append([make(f"i{n:03d}", step, 2, 3, metadata=about(n + step))])
+        collection.update({f"i{n:03d}": about(step)})
+        collection.delete([f"i{int(rng.integers(60)):03d}"])
+        if step % 8 == 0:
+            collection.build_index()
+    stop.set()
+    for reader in readers:
+        reader.join()
+    assert wrong == []
 
 
 def test_a_factory_stays_until_another_is_asked_for(collection: Collection, make: Make) -> None:
