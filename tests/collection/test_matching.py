@@ -149,6 +149,28 @@ def test_each_kind_of_index_finds_all_that_pass_however_few(collection: Collecti
             assert len(set(near) & set(exact)) >= 16 * len(exact) // 20
 
 
+def test_an_index_serves_on_when_compaction_has_moved_its_images(collection: Collection, make: Make) -> None:
+    """Some moved images are in the index, some are not, and those that it has are not in the order of their keys."""
+    fill(collection, make, range(30), batch=10)
+    collection.build_index()
+    fill(collection, make, range(30, 60), batch=10)
+    collection.delete([f"i{n:03d}" for n in range(0, 60, 4)])
+    collection.compact(everything=True)
+    fill(collection, make, range(60, 66))
+    vector = collection.coarse.pool(make("q", 9, 2, 3).features.tokens)
+    with collection.snapshot() as snapshot:
+        assert (collection.info().indexed, len(snapshot)) == (22, 51)
+        keys = snapshot.live_keys().tolist()
+        assert [found.key for found in snapshot.recall(vector, 51)] == brute_force(snapshot, vector, 51, keys)
+        for where in FILTERS:
+            passing = snapshot.matching(where)
+            assert passing.tolist() == expected(snapshot, where)
+            found = [candidate.key for candidate in snapshot.recall(vector, 7, passing)]
+            assert found == brute_force(snapshot, vector, 7, passing.tolist())
+    assert collection.build_index().rows == 51
+    assert collection.verify().problems == []
+
+
 def test_keys_of_dead_rows_and_of_none_are_refused(collection: Collection, make: Make) -> None:
     fill(collection, make, range(3))
     with collection.snapshot() as snapshot:
@@ -162,7 +184,9 @@ def test_keys_of_dead_rows_and_of_none_are_refused(collection: Collection, make:
 
 
 @hypothesis_settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(steps=st.lists(st.sampled_from(["add", "tell", "delete", "index"]), max_size=10), seed=st.integers(0, 99))
+@given(
+    steps=st.lists(st.sampled_from(["add", "tell", "delete", "index", "compact"]), max_size=12), seed=st.integers(0, 99)
+)
 def test_after_any_changes_filters_say_what_the_metadata_says(
     tmp_path_factory: pytest.TempPathFactory,
     settings: Settings,
@@ -176,6 +200,9 @@ def test_after_any_changes_filters_say_what_the_metadata_says(
     with Collection.create(tmp_path_factory.mktemp("steps") / "c.setwise", settings, tiny) as collection:
         for number, step in enumerate(steps):
             chosen = [f"i{n}" for n in range(8) if rng.random() < 0.5]
+            if step == "compact":
+                collection.compact(everything=seed % 2 == 0)
+                continue
             if step == "add":
                 collection.append([make(id, number, 1, 2, metadata=about(int(rng.integers(20)))) for id in chosen])
                 continue
@@ -187,9 +214,13 @@ def test_after_any_changes_filters_say_what_the_metadata_says(
                 collection.delete(there)
             else:
                 collection.build_index()
+        vector = collection.coarse.pool(make("q", 1, 1, 2).features.tokens)
         with collection.snapshot() as snapshot:
             for where in FILTERS:
-                assert snapshot.matching(where).tolist() == expected(snapshot, where)
+                keys = snapshot.matching(where)
+                assert keys.tolist() == expected(snapshot, where)
+                found = [candidate.key for candidate in snapshot.recall(vector, 3, keys)]
+                assert found == brute_force(snapshot, vector, 3, keys.tolist())
 
 
 def test_readers_see_whole_versions_while_images_and_what_is_known_of_them_change(
@@ -220,6 +251,8 @@ def test_readers_see_whole_versions_while_images_and_what_is_known_of_them_chang
         collection.delete([f"i{int(rng.integers(60)):03d}"])
         if step % 8 == 0:
             collection.build_index()
+        if step % 8 == 4:
+            collection.compact(everything=True)
     stop.set()
     for reader in readers:
         reader.join()

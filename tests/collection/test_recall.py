@@ -70,7 +70,10 @@ def test_recall_is_exact_however_much_the_index_covers(collection: Collection, m
 
 
 @hypothesis_settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(steps=st.lists(st.sampled_from(["add", "replace", "delete", "index"]), max_size=12), seed=st.integers(0, 99))
+@given(
+    steps=st.lists(st.sampled_from(["add", "replace", "delete", "index", "compact"]), max_size=14),
+    seed=st.integers(0, 99),
+)
 def test_no_sequence_of_changes_brings_back_a_dead_row(
     tmp_path_factory: pytest.TempPathFactory,
     settings: Settings,
@@ -94,6 +97,8 @@ def test_no_sequence_of_changes_brings_back_a_dead_row(
             elif step == "delete":
                 collection.delete(chosen)
                 live -= set(chosen)
+            elif step == "compact":
+                collection.compact(everything=seed % 2 == 0)
             else:
                 collection.build_index()
         vector = query(collection, make, seed)
