@@ -86,14 +86,18 @@ class Tally:
         seconds = time.monotonic() - self._begun
         counts = {str(outcome): self._counts[outcome] for outcome in stored}
         return UpsertReport(
-            **counts, failed=self._failed, version=self.version, errors=tuple(self._errors), seconds=seconds
+            **counts, failed=self._failed, version=self.version, errors=self._sorted_errors(), seconds=seconds
         )
 
     def updates(self) -> UpdateReport:
         """The report of changes of metadata. Raises what stopped them."""
         self.check()
         updated, unchanged = self._counts[Outcome.UPDATED], self._counts[Outcome.UNCHANGED]
-        return UpdateReport(updated, unchanged, self._failed, self.version, tuple(self._errors))
+        return UpdateReport(updated, unchanged, self._failed, self.version, self._sorted_errors())
+
+    def _sorted_errors(self) -> tuple[Failure, ...]:
+        """In the order of what was given: what is wrong here is known before what a server finds."""
+        return tuple(sorted(self._errors, key=lambda failure: failure.number))
 
 
 def outcome_of(result: images_pb2.ImageResult) -> Outcome | SetwiseError:

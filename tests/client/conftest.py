@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from google.protobuf.message import Message
@@ -18,6 +21,7 @@ from threadpoolctl import threadpool_limits
 import setwise
 from setwise_engine.collection import Collection, ImageRecord, Settings
 from setwise_engine.encoder import Encoder
+from setwise_engine.feature_set import FeatureSet, Grid, Stage
 from setwise_engine.features import Extractor
 from setwise_engine.featurizer import Featurizer
 
@@ -69,18 +73,58 @@ def local(collection_path: Path) -> Iterator[setwise.Client]:
         yield client
 
 
-@pytest.fixture(scope="session")
-def address(collection_path: Path) -> Iterator[str]:
-    """host:port of `setwise serve` on that directory."""
-    words = [sys.executable, "-m", "setwise", "serve", str(collection_path), "--port", "0", "--device", "cpu"]
+@contextmanager
+def serving(*words: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """host:port of `setwise serve` with these arguments, and its process."""
+    command = [sys.executable, "-m", "setwise", "serve", *words, "--device", "cpu"]
     env = os.environ | {"OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=env) as server:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) as server:
         try:
             assert server.stdout is not None
             found = next(match for line in server.stdout if (match := re.search(r"on (\S+:\d+)", line)))
-            yield found.group(1)
+            yield found.group(1), server
         finally:
             server.terminate()
+
+
+@pytest.fixture(scope="session")
+def serve() -> Callable[..., AbstractContextManager[tuple[str, subprocess.Popen[str]]]]:
+    """Starts a server; see `serving`."""
+    return serving
+
+
+@pytest.fixture(scope="session")
+def address(collection_path: Path) -> Iterator[str]:
+    """host:port of `setwise serve` on that directory."""
+    with serving(str(collection_path), "--port", "0") as (address, _):
+        yield address
+
+
+@pytest.fixture(scope="session")
+def sets_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve ready-made sets of six tokens; number, kind, and tags for all but the last."""
+    path = tmp_path_factory.mktemp("sets") / "sets.setwise"
+    encoder = Encoder("", 8, 8, None, None, 1.0, np.eye(8, dtype=np.float32))
+    settings = Settings("", 0, "", encoder.dims, encoder.fingerprint)
+    records = []
+    for number, tokens in enumerate(np.random.default_rng(5).normal(size=(12, 6, 8)).astype(np.float16)):
+        features = FeatureSet(tokens, Stage.ENCODED, encoder=encoder.fingerprint, grid=Grid(2, 3))
+        metadata = {"number": number, "kind": "odd" if number % 2 else "even"}
+        metadata |= {"tags": ["all", f"t{number % 3}"]} if number < 11 else {}
+        records.append(ImageRecord(f"set-{number:02}", features, metadata))
+    with Collection.create(path, settings, encoder) as collection:
+        collection.append(records)
+    return path
+
+
+@pytest.fixture(scope="session")
+def rooted(collection_path: Path, sets_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """host:port of a server that may be written to: copies of both collections, and of the sets a second one."""
+    root = tmp_path_factory.mktemp("root")
+    for source, name in ((collection_path, "photos"), (sets_path, "sets"), (sets_path, "more")):
+        shutil.copytree(source, root / f"{name}.setwise")
+    with serving("--root", str(root), "--port", "0") as (address, _):
+        yield address
 
 
 @pytest.fixture(scope="session")
