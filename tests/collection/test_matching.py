@@ -204,7 +204,9 @@ def test_after_any_changes_filters_say_what_the_metadata_says(
                 collection.compact(everything=seed % 2 == 0)
                 continue
             if step == "add":
-                collection.append([make(id, number, 1, 2, metadata=about(int(rng.integers(20)))) for id in chosen])
+                collection.append(
+                    [make(id, 10 * number + int(id[1:]), 1, 2, metadata=about(int(rng.integers(20)))) for id in chosen]
+                )
                 continue
             with collection.snapshot() as snapshot:
                 there = [id for id, key in zip(chosen, snapshot.keys(chosen), strict=True) if key is not None]
