@@ -4,13 +4,39 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from setwise_engine.collection._layout import gate_shapes
 from setwise_engine.collection._recall import Recall
 from setwise_engine.collection._schema import CATALOG_FILE
-from setwise_engine.collection._types import IndexInfo, SegmentEntry, Settings
+from setwise_engine.collection._types import CollectionInfo, IndexInfo, SegmentEntry, Settings
 
-__all__ = ["bytes_by_kind", "count_tokens", "index_info"]
+if TYPE_CHECKING:
+    from setwise_engine.collection._collection import Collection
+
+__all__ = ["bytes_by_kind", "collection_info", "count_tokens", "index_info"]
+
+
+def collection_info(connection: sqlite3.Connection, collection: Collection, recall: Recall) -> CollectionInfo:
+    """What a collection holds, by the connection's transaction, which the recall's view was made from."""
+    view = recall.view
+    return CollectionInfo(
+        name=collection.name,
+        uuid=collection.uuid,
+        path=str(collection.path),
+        format_version=view.format,
+        created=collection.created,
+        version=view.version,
+        settings=collection.settings,
+        sigma=collection.encoder.sigma,
+        images=view.images,
+        tokens=count_tokens(connection),
+        dead_rows=len(view.dead),
+        segments=len(view.entries),
+        indexed=recall.covered(),
+        index=index_info(recall),
+        bytes=bytes_by_kind(collection.path, recall, collection.settings, coarse=collection.coarse.dims),
+    )
 
 
 def index_info(recall: Recall) -> IndexInfo | None:
