@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -77,7 +78,8 @@ def plain(value: Any) -> Any:
         case setwise.Image():
             return value.to_dict(), value.features
         case setwise.UpsertReport() | setwise.UpdateReport() | setwise.DeleteReport():
-            facts = value.to_dict()
+            # Sentences name the collection, which is called "more" where asyncio asks the server.
+            facts = json.loads(json.dumps(value.to_dict()).replace('\\"more\\"', '\\"sets\\"'))
             return {name: facts[name] for name in facts if name not in ("version", "seconds")}
         case _:
             return [plain(each) for each in value] if isinstance(value, list) else value
