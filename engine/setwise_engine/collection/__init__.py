@@ -13,6 +13,7 @@ from setwise_engine.collection._snapshot_tar import SnapshotTar, snapshot_tar, w
 from setwise_engine.collection._types import (
     Candidate,
     CollectionInfo,
+    Compaction,
     ImageRecord,
     IndexInfo,
     Known,
@@ -32,6 +33,7 @@ __all__ = [
     "Change",
     "Collection",
     "CollectionInfo",
+    "Compaction",
     "Disk",
     "ImageRecord",
     "IndexInfo",

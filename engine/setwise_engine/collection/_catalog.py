@@ -70,23 +70,25 @@ class Catalog:
             self._give(connection)
 
     @contextlib.contextmanager
-    def writing(self, disk: Disk) -> Iterator[tuple[sqlite3.Connection, int]]:
+    def writing(self, disk: Disk, *, counted: bool = True) -> Iterator[tuple[sqlite3.Connection, int]]:
         """A connection inside one write transaction and the version that its commit makes.
 
         The caller holds the writer lock. Commits at the end of the `with` when something was changed, rolls back when
         it raises. A catalog of an older format version becomes one of the present version by the same commit.
+        counted: whether it makes a new version; one that readers cannot tell from the one before need not.
         """
         with sqlite_errors(self.folder):
             connection = self._connect("mode=rw")
             try:
                 connection.execute("PRAGMA synchronous=FULL")
                 connection.execute("BEGIN IMMEDIATE")
-                upgrade_tables(connection)
+                counted |= upgrade_tables(connection)
                 version = read_number(connection, "version") + 1
                 before = connection.total_changes
                 yield connection, version
                 if connection.total_changes > before:
-                    connection.execute("UPDATE meta SET value = ? WHERE name = 'version'", (version,))
+                    if counted:
+                        connection.execute("UPDATE meta SET value = ? WHERE name = 'version'", (version,))
                     disk.commit(connection)
             finally:
                 # Closing rolls back what was not committed. It checkpoints only when no reader is left.

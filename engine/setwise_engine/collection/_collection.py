@@ -24,14 +24,16 @@ from setwise_engine.collection._catalog import (
 )
 from setwise_engine.collection._change import Change, Put, Remove, SetMetadata, Written
 from setwise_engine.collection._changes import ids_of
+from setwise_engine.collection._compactor import Compactor
 from setwise_engine.collection._current_index import CurrentIndex
 from setwise_engine.collection._durable import Disk
 from setwise_engine.collection._encoder_file import ENCODER_FILE, check_settings, load_encoder
 from setwise_engine.collection._index import INDEX_FOLDER
 from setwise_engine.collection._index_build import build_index
-from setwise_engine.collection._info import bytes_by_kind, count_tokens, index_info
+from setwise_engine.collection._info import collection_info
 from setwise_engine.collection._lock import LOCK_FILE, WriterLock
 from setwise_engine.collection._matching import matching_keys
+from setwise_engine.collection._merge import Pace
 from setwise_engine.collection._metadata import MetadataValue, read_metadata
 from setwise_engine.collection._place import absolute, check_local, existing_folder, is_writable
 from setwise_engine.collection._plan import SetSource
@@ -43,6 +45,7 @@ from setwise_engine.collection._segments import Segments
 from setwise_engine.collection._snapshot import Snapshot
 from setwise_engine.collection._types import (
     CollectionInfo,
+    Compaction,
     ImageRecord,
     IndexInfo,
     Known,
@@ -52,7 +55,7 @@ from setwise_engine.collection._types import (
     VerifyReport,
 )
 from setwise_engine.collection._verify import verify_folder
-from setwise_engine.collection._view import read_view
+from setwise_engine.collection._view import View, read_view
 from setwise_engine.collection._writer import SEGMENTS_FOLDER, Writer
 from setwise_engine.encoder import Encoder
 from setwise_engine.errors import CollectionError, CorruptError, InvalidInput, ReadOnlyError
@@ -92,6 +95,7 @@ class Collection:
         self._scan = Scan()
         self._index = CurrentIndex(path, collection=self.uuid, coarse=self.settings.coarse, dims=self._coarse.dims)
         self._writer = Writer(path, self._catalog, disk, uuid=self.uuid, settings=self.settings, coarse=self._coarse)
+        self._compactor = Compactor(self._writer)
         self._lock = threading.Lock()
         self._recall: Recall | None = None
 
@@ -252,27 +256,27 @@ class Collection:
         with self._reading() as (_, recall):
             return self._index.useless or index_due(recall)
 
+    def compact(
+        self, *, everything: bool = False, bytes_per_second: float | None = None, check: Check = no_check
+    ) -> Compaction:
+        """Merges small segments and drops deleted rows from the disk, as far as it is due; others read and write.
+
+        everything: as few segments as possible and no deleted rows. bytes_per_second: bound on what is read and
+        written; None for none. check: raises to give up. Answers stay the same; what was done by then lasts whatever
+        happens. Damaged segments are left as they are and named. Raises LockedError and ReadOnlyError as `append` does,
+        LockedError also when another process compacts, and CollectionError when the disk is full.
+        """
+        self._check_writable()
+        return self._compactor.run(self._newest, Pace(bytes_per_second, check), everything=everything)
+
+    def compaction_due(self) -> bool:
+        """Whether `compact` would do something."""
+        return self._compactor.due(self._newest())
+
     def info(self) -> CollectionInfo:
         """What the collection holds and how many bytes it takes."""
         with self._reading() as (connection, recall), sqlite_errors(self.path):
-            tokens = count_tokens(connection)
-        return CollectionInfo(
-            name=self.name,
-            uuid=self.uuid,
-            path=str(self.path),
-            format_version=recall.view.format,
-            created=self.created,
-            version=recall.view.version,
-            settings=self.settings,
-            sigma=self.encoder.sigma,
-            images=recall.view.images,
-            tokens=tokens,
-            dead_rows=len(recall.view.dead),
-            segments=len(recall.view.entries),
-            indexed=recall.covered(),
-            index=index_info(recall),
-            bytes=bytes_by_kind(self.path, recall, self.settings, coarse=self._coarse.dims),
-        )
+            return collection_info(connection, self, recall)
 
     def room(self, more: int = 1_000_000) -> tuple[Room, Room | None]:
         """The bytes that the images take, and those that `more` images like them will; None when there are none yet.
@@ -352,9 +356,12 @@ class Collection:
             return self._version()
         return self._writer.write(changes, all_or_none=True, always_store=always_store).version
 
+    def _newest(self) -> View:
+        with self._reading() as (_, recall):
+            return recall.view
+
     def _version(self) -> int:
-        with self.snapshot() as snapshot:
-            return snapshot.version
+        return self._newest().version
 
     def _check_writable(self) -> None:
         if self.read_only:

@@ -9,6 +9,7 @@ disk turns read-only until the collection is opened anew.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sqlite3
 from collections.abc import Callable, Iterable
@@ -49,14 +50,20 @@ class Disk:
 
         self.publish_filled(path, fill)
 
-    def publish_filled(self, path: Path, fill: Callable[[Callable[[Bytes], None]], None]) -> None:
-        """As `publish`, of what `fill` hands to the function that it is given."""
+    def publish_filled(
+        self, path: Path, fill: Callable[[Callable[[Bytes], None]], None], *, flush: int | None = None
+    ) -> None:
+        """As `publish`, of what `fill` hands to the function that it is given.
+
+        flush: force to disk what there is whenever so many bytes more were written, so that a large file that is
+        written slowly does not hold up others with all of its bytes at the end.
+        """
         self.check()
         temporary = path.with_name(f"{path.name}.tmp")
         try:
             descriptor = self.create(temporary)
             try:
-                fill(lambda chunk: self.write(descriptor, chunk))
+                fill(self._flushing(descriptor, flush) if flush else functools.partial(self.write, descriptor))
                 self.fsync(descriptor)
             finally:
                 os.close(descriptor)
@@ -116,6 +123,19 @@ class Disk:
         """Removes a file that nothing refers to; that it is gone need not last."""
         with contextlib.suppress(FileNotFoundError):
             path.unlink()
+
+    def _flushing(self, descriptor: int, flush: int) -> Callable[[Bytes], None]:
+        waiting = 0
+
+        def write(chunk: Bytes) -> None:
+            nonlocal waiting
+            self.write(descriptor, chunk)
+            waiting += len(chunk) if isinstance(chunk, bytes) else chunk.nbytes
+            if waiting >= flush:
+                self.fsync(descriptor)
+                waiting = 0
+
+        return write
 
     @contextlib.contextmanager
     def _must_last(self, what: str) -> Any:

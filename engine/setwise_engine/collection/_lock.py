@@ -15,9 +15,10 @@ from pathlib import Path
 
 from setwise_engine.errors import LockedError
 
-__all__ = ["LOCK_FILE", "WriterLock"]
+__all__ = ["COMPACTION_LOCK_FILE", "LOCK_FILE", "WriterLock"]
 
 LOCK_FILE = "writer.lock"
+COMPACTION_LOCK_FILE = "compaction.lock"
 _PAUSE_S = 0.02
 
 
@@ -28,8 +29,8 @@ class WriterLock:
     the kernel drops it when its holder dies.
     """
 
-    def __init__(self, folder: Path, *, wait_s: float = 5.0) -> None:
-        self._path = folder / LOCK_FILE
+    def __init__(self, folder: Path, *, wait_s: float = 5.0, name: str = LOCK_FILE) -> None:
+        self._path = folder / name
         self._wait_s = wait_s
         self._threads = threading.Lock()
 

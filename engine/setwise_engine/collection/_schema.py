@@ -70,7 +70,7 @@ CREATE TABLE dead (
 _SINCE_2 = (
     "CREATE UNIQUE INDEX images_of_birth ON images (birth)",
     "CREATE INDEX dead_of_version ON dead (version)",
-    "CREATE INDEX segments_live ON segments (id) WHERE state = 'live'",
+    "CREATE INDEX segments_kept ON segments (id) WHERE state != 'gone'",
     *FIELD_TABLES,
 )
 
@@ -90,13 +90,13 @@ def read_format(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
-def upgrade_tables(connection: sqlite3.Connection) -> None:
-    """Brings a catalog of an older version to the present one, inside the caller's write transaction.
+def upgrade_tables(connection: sqlite3.Connection) -> bool:
+    """Brings a catalog of an older version to the present one, inside the caller's write transaction; False if it is.
 
     In version 1 nothing was ever moved, so every image lies where it was first stored.
     """
     if read_format(connection) == FORMAT_VERSION:
-        return
+        return False
     connection.execute("ALTER TABLE images ADD COLUMN birth INTEGER NOT NULL DEFAULT 0")
     connection.execute("UPDATE images SET birth = key")
     for statement in _SINCE_2:
@@ -104,6 +104,7 @@ def upgrade_tables(connection: sqlite3.Connection) -> None:
     images = connection.execute("SELECT birth, id, metadata FROM images ORDER BY birth")
     insert_entries(connection, ((birth, read_metadata(text, id)) for birth, id, text in images))
     connection.execute(f"PRAGMA user_version={FORMAT_VERSION}")
+    return True
 
 
 def check_identity(connection: sqlite3.Connection, folder: Path) -> None:

@@ -62,6 +62,10 @@ class Segment:
         self._by_token, self._means = stored[:-1], stored[-1:]
         self.block = Block(self._tokens, self.offsets, self._arrays["squares"], Gate(*stored) if gate else None)
 
+    def array(self, name: str) -> NDArray[Any]:
+        """A tensor of the file by its name (docs/format.md); not checked."""
+        return self._arrays[name]
+
     def parts(self) -> Iterator[NDArray[Any]]:
         """The arrays that rows are read from: the tokens, and the gate's where one is stored."""
         yield self._tokens

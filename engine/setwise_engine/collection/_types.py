@@ -13,6 +13,7 @@ from setwise_engine.feature_set import FeatureSet, Grid, ImageSize
 __all__ = [
     "Candidate",
     "CollectionInfo",
+    "Compaction",
     "ImageRecord",
     "IndexInfo",
     "Known",
@@ -196,3 +197,22 @@ class Room:
     disk: dict[str, int]
     memory: dict[str, int]
     mapped: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Compaction:
+    """What compaction did.
+
+    segments, bytes: live segments and the bytes of their files, before and after. dropped: deleted or replaced rows
+    that are no longer on disk. bytes_written: in new segments. steps: commits. problems: what was left alone and why.
+    """
+
+    segments_before: int
+    segments_after: int
+    bytes_before: int
+    bytes_after: int
+    dropped: int
+    bytes_written: int
+    steps: int
+    seconds: float
+    problems: tuple[str, ...] = ()

@@ -140,9 +140,9 @@ class View:
 
 def entries(connection: sqlite3.Connection) -> dict[int, SegmentEntry]:
     """The live segments by their numbers, in rising order."""
-    rows = connection.execute(
-        "SELECT id, file, rows, tokens, thumbnail_bytes, bytes, sha256 FROM segments WHERE state = 'live' ORDER BY id"
-    )
+    columns = "id, file, rows, tokens, thumbnail_bytes, bytes, sha256"
+    # The first condition is that of an index, which passes over what has gone.
+    rows = connection.execute(f"SELECT {columns} FROM segments WHERE state != 'gone' AND state = 'live' ORDER BY id")
     return {row[0]: SegmentEntry(*row) for row in rows}
 
 

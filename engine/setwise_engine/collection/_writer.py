@@ -14,16 +14,17 @@ from setwise_engine.collection._catalog import Catalog, read_number
 from setwise_engine.collection._change import Change, Put, Remove, Written
 from setwise_engine.collection._changes import apply_plan, check_change, insert_images, insert_segment, read_stored
 from setwise_engine.collection._durable import Disk
-from setwise_engine.collection._lock import WriterLock
+from setwise_engine.collection._lock import COMPACTION_LOCK_FILE, WriterLock
 from setwise_engine.collection._plan import Plan, Ready, SetSource, change_id, make_plan
 from setwise_engine.collection._schema import sqlite_errors
 from setwise_engine.collection._segment_writer import Encoded, encode, write_segment
 from setwise_engine.collection._types import Settings
-from setwise_engine.errors import EngineError, LockedError
+from setwise_engine.errors import CollectionError, EngineError, LockedError
 
 __all__ = ["SEGMENTS_FOLDER", "Writer"]
 
 SEGMENTS_FOLDER = "segments"
+_RESERVED = "state != 'gone' AND state = 'reserved'"  # the first condition is that of an index
 _OURS = re.compile(r"\d{8,}-[0-9a-f]{8}\.safetensors(\.tmp)?")
 
 
@@ -34,6 +35,7 @@ class Writer:
         self, folder: Path, catalog: Catalog, disk: Disk, *, uuid: str, settings: Settings, coarse: Coarse
     ) -> None:
         self.lock = WriterLock(folder)
+        self.compaction_lock = WriterLock(folder, name=COMPACTION_LOCK_FILE)
         self.disk = disk
         self._folder = folder / SEGMENTS_FOLDER
         self._uuid = uuid
@@ -80,20 +82,65 @@ class Writer:
         return Written(version if plan else version - 1, plan.results)
 
     @contextlib.contextmanager
-    def transaction(self) -> Iterator[tuple[sqlite3.Connection, int]]:
+    def transaction(
+        self, *, wait_s: float | None = None, counted: bool = True
+    ) -> Iterator[tuple[sqlite3.Connection, int]]:
         """The lock and a write transaction: see `Catalog.writing`."""
-        self.disk.check()
-        with self.lock.hold(), self._catalog.writing(self.disk) as (connection, version):
+        with self.lock.hold(wait_s=wait_s), self.writing(counted=counted) as (connection, version):
             yield connection, version
 
+    @contextlib.contextmanager
+    def writing(self, *, counted: bool = True) -> Iterator[tuple[sqlite3.Connection, int]]:
+        """A write transaction for a caller who holds the lock."""
+        self.disk.check()
+        with self._catalog.writing(self.disk, counted=counted) as (connection, version):
+            yield connection, version
+
+    def owner(self, number: int) -> dict[str, str]:
+        """What a segment's header says of whose it is."""
+        return {"collection": self._uuid, "segment": str(number)}
+
+    def reserve(self, connection: sqlite3.Connection, rows: int) -> tuple[int, Path]:
+        """A number and a file for a segment of some rows that a later transaction puts in; no writer removes it."""
+        number, path = self._next(connection)
+        connection.execute("INSERT INTO segments VALUES (?, ?, 'reserved', ?, 0, 0, 0, '')", (number, path.name, rows))
+        return number, path
+
+    def forget_reserved(self) -> None:
+        """Gives up what was reserved, if anything, and removes the files. The caller holds the compaction lock."""
+        if not self._has_reserved():
+            return
+        with self.lock.hold():
+            with self.writing(counted=False) as (connection, _):
+                connection.execute(f"UPDATE segments SET state = 'gone' WHERE {_RESERVED}")
+            with self._catalog.reading() as connection:
+                self._sweep(connection)
+
+    def remove(self, files: Sequence[str]) -> None:
+        """Removes segments that no version names any more. The caller holds the lock."""
+        for file in files:
+            self.disk.remove(self._folder / file)
+
     def sweep(self) -> None:
-        """Removes what unfinished commits have left behind, unless another writer is at work."""
+        """Removes what unfinished commits and compactions have left behind, unless another writer is at work."""
+        with contextlib.suppress(CollectionError):
+            with self._catalog.reading() as connection:
+                left = connection.execute(
+                    "SELECT 1 FROM segments WHERE state != 'gone' AND state = 'reserved'"
+                ).fetchone()
+            if left:
+                with self.compaction_lock.hold(wait_s=0):
+                    self.forget_reserved()
         with (
             contextlib.suppress(LockedError, FileNotFoundError),
             self.lock.hold(wait_s=0),
             self._catalog.reading() as connection,
         ):
             self._sweep(connection)
+
+    def _has_reserved(self) -> bool:
+        with self._catalog.reading() as connection:
+            return connection.execute(f"SELECT 1 FROM segments WHERE {_RESERVED}").fetchone() is not None
 
     def _encode(self, changes: Sequence[object], plan: Plan, known: dict[int, Encoded]) -> dict[int, Encoded]:
         """The rows that the plan stores, by the numbers of their changes; those that are known are taken."""
@@ -106,18 +153,21 @@ class Writer:
         """Stores the rows in a new segment."""
         self._folder.mkdir(exist_ok=True)
         self._sweep(connection)
-        number = connection.execute("SELECT coalesce(max(id), 0) + 1 FROM segments").fetchone()[0]
-        # A name of its own each time: a reader may still have mapped what an unfinished commit left behind.
-        path = self._folder / f"{number:08d}-{secrets.token_hex(4)}.safetensors"
-        written = write_segment(path, rows, {"collection": self._uuid, "segment": str(number)}, self.disk)
+        number, path = self._next(connection)
+        written = write_segment(path, rows, self.owner(number), self.disk)
         insert_segment(connection, number, written)
         insert_images(connection, number, [row.record for row in rows], metadata)
 
+    def _next(self, connection: sqlite3.Connection) -> tuple[int, Path]:
+        number = connection.execute("SELECT coalesce(max(id), 0) + 1 FROM segments").fetchone()[0]
+        # A name of its own each time: a reader may still have mapped what an unfinished commit left behind.
+        return number, self._folder / f"{number:08d}-{secrets.token_hex(4)}.safetensors"
+
     def _sweep(self, connection: sqlite3.Connection) -> None:
         """The caller holds the writer lock, so nobody is writing what the catalog does not know."""
-        known = {row[0] for row in connection.execute("SELECT file FROM segments WHERE state = 'live'")}
+        known = {row[0] for row in connection.execute("SELECT file FROM segments WHERE state != 'gone'")}
         for path in self._folder.iterdir():
-            if path.name not in known and _OURS.fullmatch(path.name):
+            if path.name.removesuffix(".tmp") not in known and _OURS.fullmatch(path.name):
                 self.disk.remove(path)
 
 
