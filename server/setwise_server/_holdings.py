@@ -34,9 +34,12 @@ class Holdings:
         self.maintenance = Maintenance(self.registry)
 
     def start(self) -> None:
-        """Follow the root folder."""
+        """Follow the root folder, and look after the collections where the settings say so."""
         if self.keeper is not None:
             self.keeper.start()
+        settings = self.registry.settings
+        if settings.maintenance and not settings.read_only:
+            self.maintenance.start()
 
     def stop(self) -> None:
         """Follow and look after nothing any more; the collections stay open."""

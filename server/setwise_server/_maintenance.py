@@ -10,18 +10,14 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from threadpoolctl import threadpool_limits
 
-from setwise_engine.collection import Collection, Scrub, ScrubProblem
+from setwise_engine.collection import Collection, Compaction, Scrub, ScrubProblem
 from setwise_engine.errors import CancelledError, EngineError, LockedError
 from setwise_server._call import Call
 from setwise_server._registry import Entry, Registry, State
-
-if TYPE_CHECKING:
-    from setwise_engine.collection import Compaction
 
 __all__ = ["Maintenance"]
 
@@ -104,7 +100,10 @@ class Maintenance:
         if entry.collection.compaction_due():
             limit = self._registry.settings.maintenance_bytes
             done = entry.collection.compact(bytes_per_second=limit, check=lambda: self._check(entry))
-            log.info('collection "%s" compacted: %s', entry.name, done)
+            for problem in done.problems:
+                log.error('collection "%s" is damaged, and compaction leaves it so: %s', entry.name, problem)
+            numbers = entry.name, done.segments_before, done.segments_after, done.dropped, done.bytes_written
+            log.info('collection "%s" compacted: %d segments to %d, %d rows dropped, %d bytes written', *numbers)
 
     def _index(self, entry: Entry) -> None:
         made = entry.collection.build_index(check=lambda: self._check(entry))
