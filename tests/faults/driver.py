@@ -96,10 +96,11 @@ class Driver:
 
     def _write(self, client: setwise.Client, rng: random.Random, writer: int) -> None:
         ids = [f"w{writer}-{n:02}" for n in rng.sample(range(IDS), rng.randrange(1, 7))]
-        rng.choice([self._put, self._put, self._put, self._delete, self._describe])(client, rng, ids)
+        kinds = [self._put, self._put, self._put, self._delete, self._delete_where, self._describe, self._describe]
+        rng.choice(kinds)(client, rng, ids)
 
     def _put(self, client: setwise.Client, rng: random.Random, ids: list[str]) -> None:
-        metadata = {id: {"seed": rng.randrange(1 << 24), "turn": rng.random()} for id in ids}
+        metadata = {id: {"seed": rng.randrange(1 << 24), "turn": rng.random(), "writer": id[:2]} for id in ids}
         items = [setwise.Item(id, setwise.FeatureSet(tokens_of(one["seed"])), one) for id, one in metadata.items()]
         after = {id: State(one["seed"], text(one)) for id, one in metadata.items()}
         with self.ledger.asking(after) as answered:
@@ -109,15 +110,38 @@ class Driver:
         with self.ledger.asking(dict.fromkeys(ids)) as answered:
             answered(client.delete(ids).version)
 
+    def _delete_where(self, client: setwise.Client, rng: random.Random, ids: list[str]) -> None:
+        most, writer = rng.uniform(0, 0.3), ids[0][:2]
+        passing = [id for id in list(self.ledger.changes) if id.startswith(writer) and self._turn(id) < most]
+        with self.ledger.asking(dict.fromkeys(passing)) as answered:
+            report = client.delete(where=(setwise.F("writer") == writer) & (setwise.F("turn") < most))
+            answered(report.version)
+        if report.deleted != len(passing):
+            self.problems.append(f"{report.deleted} images deleted by filter instead of {len(passing)}")
+
     def _describe(self, client: setwise.Client, rng: random.Random, ids: list[str]) -> None:
-        for id in ids[:2]:
-            if (state := self.ledger.now(id)) is not None:
-                changed = {"turn": rng.random(), "tags": ["a", rng.randrange(9)]}
-                after = State(state.seed, text(json.loads(state.metadata) | changed))
-                with self.ledger.asking({id: after}) as answered:
-                    answered(client.update(id, changed).version)
+        changes = {id: {"turn": rng.random(), "tags": ["a", rng.randrange(9)]} for id in ids if self.ledger.now(id)}
+        with self.ledger.asking({id: self._changed(id, change) for id, change in changes.items()}) as answered:
+            if changes:
+                answered(client.update_many(changes).version)
+
+    def _changed(self, id: str, change: dict[str, Any]) -> State:
+        state = self.ledger.now(id)
+        assert state is not None
+        return State(state.seed, text(json.loads(state.metadata) | change))
+
+    def _turn(self, id: str) -> float:
+        state = self.ledger.now(id)
+        return 1.0 if state is None else float(json.loads(state.metadata)["turn"])
 
     def _search(self, client: setwise.Client, rng: random.Random, searcher: int) -> None:
-        query = rng.choice(_QUERIES)
-        hits = client.search(setwise.FeatureSet(tokens_of(query)), k=1000, exhaustive=True, metadata=False)
-        self.ledger.search([(hit.id, hit.score) for hit in hits], hits.version, lambda state: score(query, state.seed))
+        query, most = rng.choice(_QUERIES), rng.choice([None, rng.random()])
+        where = None if most is None else setwise.F("turn") < most
+        asked = setwise.FeatureSet(tokens_of(query))
+        hits = client.search(asked, k=1000, exhaustive=True, metadata=False, where=where)
+
+        def right(state: State) -> float | None:
+            passes = most is None or json.loads(state.metadata)["turn"] < most
+            return score(query, state.seed) if passes else None
+
+        self.ledger.search([(hit.id, hit.score) for hit in hits], hits.version, right)

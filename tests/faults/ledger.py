@@ -84,8 +84,11 @@ class Ledger:
                 states.add(change.after)
         return states
 
-    def search(self, hits: Iterable[tuple[str, float]], version: int, score: Callable[[State], float]) -> None:
-        """Holds a ranking of all images against the model. score: the definition's, by which it must be ordered."""
+    def search(self, hits: Iterable[tuple[str, float]], version: int, score: Callable[[State], float | None]) -> None:
+        """Holds a ranking of all images against the model.
+
+        score: the definition's, by which it must be ordered; None for an image that does not pass the filter.
+        """
         self.searches += 1
         self.seen(version)
         found = dict(ranking := list(hits))

@@ -106,7 +106,7 @@ class Work:
             self.put: 2,
             self.delete: 1,
             self.describe: 1,
-            self.compact: 0,  # once there is compaction
+            self.compact: 2,
             self.index: 1,
         }
         for _ in range(count):
