@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from setwise_engine.collection import FORMAT_VERSION, Collection, ImageRecord, Snapshot
+from setwise_engine.collection import FORMAT_VERSION, Collection, ImageRecord, Snapshot, restore
 from setwise_engine.errors import CorruptError, FormatError, NotFound
 from setwise_engine.feature_set import FeatureSet, Stage
 from setwise_engine.filters import And, AnyOf, Contains, Equals, Exists, Not, Or, Range, matches
@@ -70,6 +70,30 @@ def test_a_segment_is_a_plain_safetensors_file(collection: Collection, make: Mak
     assert tensors["thumbnails"].tobytes() == b"jpeg"
 
 
+def test_a_compacted_segment_is_one_too_and_knows_where_its_images_were_born(
+    collection: Collection, make: Make
+) -> None:
+    records = [make("a", 1, thumbnail=b"jpeg"), make("b", 2, 1, 5), make("c", 3)]
+    for record in records:
+        collection.append([record])
+    collection.delete(["b"])
+    collection.compact(everything=True)
+    tensors = load_file(only_segment(collection))
+    a, _, c = (record.features.tokens for record in records)
+    assert tensors["births"].tolist() == [1 << 32, 3 << 32]
+    np.testing.assert_array_equal(tensors["tokens"], np.concatenate([a, c]))
+    assert tensors["crcs"].tolist() == [google_crc32c.value(a.tobytes()), google_crc32c.value(c.tobytes())]
+    connection = sqlite3.connect(collection.path / "catalog.sqlite")
+    assert connection.execute("SELECT id, key, birth FROM images ORDER BY key").fetchall() == [
+        ("a", 4 << 32, 1 << 32),
+        ("c", 4 << 32 | 1, 3 << 32),
+    ]
+    states = connection.execute("SELECT id, state FROM segments ORDER BY id").fetchall()
+    assert states == [(1, "gone"), (2, "gone"), (3, "gone"), (4, "live")]
+    assert connection.execute("SELECT count(*) FROM dead").fetchone() == (0,)
+    connection.close()
+
+
 @pytest.mark.parametrize("rows", [1, 3, 33])
 def test_data_begins_at_a_page_and_tensors_at_64_bytes(collection: Collection, make: Make, rows: int) -> None:
     collection.append([make(f"i{n}", n, 1, 1 + n % 3, thumbnail=b"x" * n) for n in range(rows)])
@@ -107,6 +131,8 @@ FILTERS = (
     [
         ("v1", (1, 3, 2, 3, 0)),  # an index of version 1 is passed over
         ("v1-gate1", (1, 3, 2, 3, 0)),
+        ("v2", (2, 6, 1, 3, 3)),
+        ("v2.tar", (2, 6, 1, 3, 0)),  # a snapshot has no index
     ],
 )
 def test_every_version_ever_written_can_be_read(tmp_path: Path, name: str, counts: tuple[int, ...]) -> None:
@@ -116,8 +142,11 @@ def test_every_version_ever_written_can_be_read(tmp_path: Path, name: str, count
     present version.
     """
     folder = tmp_path / "old.setwise"
-    shutil.copytree(FIXTURES / name, folder)
-    expected = json.loads((FIXTURES / f"{name}.json").read_text())
+    if name.endswith(".tar"):
+        restore(FIXTURES / name, folder)
+    else:
+        shutil.copytree(FIXTURES / name, folder)
+    expected = json.loads((FIXTURES / name).with_suffix(".json").read_text())
     with Collection.open(folder) as old:
         info = old.info()
         assert (info.format_version, info.images, info.dead_rows, info.segments, info.indexed) == counts

@@ -133,6 +133,24 @@ def test_what_is_stored_meanwhile_is_read_in_the_next_round(filled: Collection, 
     assert found == [(1, segments(filled)[-1].name)]
 
 
+def test_what_is_compacted_meanwhile_is_not_missing(filled: Collection) -> None:
+    scrub = Scrub(filled)
+    scrub.step(1)
+    filled.delete([f"i{n}" for n in range(50)])
+    filled.compact(everything=True)
+    while scrub.rounds < 2:
+        assert scrub.step(100_000) == []
+
+
+def test_a_damaged_compacted_segment_is_named(filled: Collection, make: Make) -> None:
+    filled.delete(["i46"])
+    filled.compact(everything=True)
+    (path,) = segments(filled)
+    damage(path, path.read_bytes().index(make("i47", 47, 20, 20).features.tokens.tobytes()))
+    (problem,) = one_round(filled)
+    assert "image 'i47', row 46" in problem.message
+
+
 def test_a_closed_collection_ends_it(filled: Collection) -> None:
     scrub = Scrub(filled)
     filled.close()

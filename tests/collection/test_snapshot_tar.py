@@ -114,13 +114,24 @@ def test_what_is_committed_meanwhile_is_not_in_it(filled: Collection, make: Make
         assert snapshot.tokens(keys[1]).tobytes() == make("b", 2).features.tokens.tobytes()
 
 
-def test_files_that_are_unlinked_meanwhile_are_in_it(filled: Collection) -> None:
-    """As by compaction: what the version needs is mapped for as long as the snapshot is written."""
+def test_compaction_takes_nothing_from_it(filled: Collection) -> None:
+    """What the version needs is mapped for as long as the snapshot is written."""
     before = snapshot_of(filled)
     with snapshot_tar(filled) as tar:
-        for path in (filled.path / "segments").iterdir():
-            path.unlink()
+        filled.compact(everything=True)
+        assert len(list((filled.path / "segments").iterdir())) == 1
         assert b"".join(tar.pieces()) == before
+
+
+def test_a_compacted_collection_comes_back(filled: Collection, make: Make, tmp_path: Path) -> None:
+    filled.compact(everything=True)
+    filled.append([make("c", 9)])
+    restore(io.BytesIO(snapshot_of(filled)), tmp_path / "back.setwise")
+    assert verify_folder(tmp_path / "back.setwise").problems == []
+    with Collection.open(tmp_path / "back.setwise") as back, back.snapshot() as snapshot:
+        keys = snapshot.page("", 10)
+        for key, seed in zip(keys, (4, 2, 9), strict=True):
+            assert snapshot.tokens(key).tobytes() == make("x", seed).features.tokens.tobytes()
 
 
 def test_any_tar_unpacks_it_to_a_collection(filled: Collection, tmp_path: Path) -> None:

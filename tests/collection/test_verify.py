@@ -171,25 +171,33 @@ def test_an_index_over_other_images_is_named(
     assert any(re.search(message, problem) for problem in verify_folder(closed).problems)
 
 
-def test_what_is_written_meanwhile_is_no_problem(closed: Path, make: Make) -> None:
-    """A segment that compaction takes away between two looks is not missing; its rows are read where they are now."""
+def test_what_is_written_and_compacted_meanwhile_is_no_problem(closed: Path, make: Make) -> None:
+    """Segments that compaction takes away between two looks are not missing; their rows are read where they are now."""
     with Collection.open(closed) as opened:
-        done = False
+        read: list[int] = []
 
-        def write(*_: int) -> None:
-            nonlocal done
-            if not done:
-                done = True
-                opened.delete(["a", "b", "c"])
+        def write(done: int, total: int) -> None:
+            if not read:
                 opened.append([make("d", 7)])
-                with sqlite3.connect(closed / "catalog.sqlite") as connection:
-                    connection.execute("DELETE FROM dead WHERE key >> 32 = 2")
-                    connection.execute("UPDATE segments SET state = 'gone' WHERE id = 2")
-                connection.close()
-                max((closed / "segments").glob("00000002-*")).unlink()
+                opened.delete(["b"])
+                opened.compact(everything=True)
+            read.append(done)
 
         report = verify_folder(closed, write)
-    assert report.problems == []
+        assert report.problems == []
+        (segment,) = (closed / "segments").iterdir()
+        assert read[-1] >= segment.stat().st_size
+
+
+def test_births_are_compared_where_compaction_has_been(closed: Path) -> None:
+    with Collection.open(closed) as opened:
+        opened.compact(everything=True)
+    assert verify_folder(closed).problems == []
+    connection = sqlite3.connect(closed / "catalog.sqlite")
+    with connection:
+        connection.execute("UPDATE images SET birth = key WHERE id = 'c'")
+    connection.close()
+    assert any("image 'c' has another birth" in problem for problem in verify_folder(closed).problems)
 
 
 def test_what_is_no_collection_cannot_be_verified(tmp_path: Path) -> None:
