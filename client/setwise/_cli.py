@@ -57,7 +57,8 @@ def _run(name: str, command: EntryPoint, words: Sequence[str]) -> int:
         module: ModuleType = command.load()
         parser = argparse.ArgumentParser(prog=program, description=module.HELP, allow_abbrev=False)
         module.configure(parser)
-        code = module.run(parser.parse_args(words))
+        # Intermixed: `setwise delete TARGET --collection NAME ID ...` reads its ids wherever they stand.
+        code = module.run(parser.parse_intermixed_args(words))
         sys.stdout.flush()
         return int(code)
     except SystemExit as stop:  # argparse has spoken

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 from google.protobuf.message import Message
@@ -18,6 +19,8 @@ Reply = TypeVar("Reply", bound=Message)
 
 _AHEAD = 8
 """Replies read before they are asked for: a snapshot must not pile up in memory when the disk is slower."""
+_PATIENCE = 2.0
+"""Seconds that a server may take to end a stream of which everything was received."""
 
 
 class StreamEnded(Exception):
@@ -56,6 +59,12 @@ class Line(Generic[Reply]):
         if answer is None:
             raise DeadlineExceededError(f"no answer within {seconds or 0:.3g} s; allow more time with timeout=")
         return answer
+
+    def finish(self) -> None:
+        """Let the call end by itself, when everything was received: a server need not tell that it was cut off."""
+        with suppress(StreamEnded, SetwiseError):
+            while self.receive(_PATIENCE) is not None:
+                pass
 
     def cancel(self) -> None:
         """End the call: the receiver gets a CancelledError."""

@@ -45,6 +45,7 @@ class Fit(_Transfer):
         self._line = line = Line(transport, method, iter(self._requests), pb.FitEncoderResponse)
         try:
             reply = line.expect(budget.timeout())
+            line.finish()
         except StreamEnded:
             raise InternalError("the server ended the stream without an answer") from None
         finally:
@@ -101,6 +102,7 @@ class Download(_Transfer):
                             self._progress(Progress(0, 0, start.bytes or None, received, seconds))
                     case "end":
                         _check(reply.end, received, digest.hexdigest())
+                        line.finish()
                         return SnapshotInfo(start.name, start.version, start.images, received, reply.end.sha256)
         except StreamEnded:
             raise DataLossError("the snapshot ended before its end was told; fetch it again") from None

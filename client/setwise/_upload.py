@@ -124,6 +124,7 @@ class Upload:
             outbox.put(None)
             while self._waiting:
                 self._wait(line)
+            line.finish()
         finally:
             outbox.put(None)
             line.close()
