@@ -54,6 +54,7 @@ CALLS: dict[str, Call] = {
     "delete one": lambda c: c.delete("set-01"),
     "delete where": lambda c: c.delete(where=F("number") > 8),
     "delete nothing": lambda c: c.delete([]),
+    "compact": lambda c: c.compact(everything=True),
     "list": lambda c: c.list(),
     "wrong: update of nothing": lambda c: c.update("absent", {"a": 1}),
     "wrong: both": lambda c: c.delete("a", where="true"),
@@ -77,6 +78,8 @@ def plain(value: Any) -> Any:
             return [hit.to_dict() for hit in value], value.certificate
         case setwise.Image():
             return value.to_dict(), value.features
+        case setwise.CompactionReport():
+            return value.segments_after, value.collection.images, value.collection.dead_images
         case setwise.UpsertReport() | setwise.UpdateReport() | setwise.DeleteReport():
             # Sentences name the collection, which is called "more" where asyncio asks the server.
             facts = json.loads(json.dumps(value.to_dict()).replace('\\"more\\"', '\\"sets\\"'))
