@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import itertools
 import json
 import os
 import sqlite3
@@ -132,6 +133,45 @@ def test_a_compacted_collection_comes_back(filled: Collection, make: Make, tmp_p
         keys = snapshot.page("", 10)
         for key, seed in zip(keys, (4, 2, 9), strict=True):
             assert snapshot.tokens(key).tobytes() == make("x", seed).features.tokens.tobytes()
+
+
+def test_one_version_each_beside_a_writer_and_compaction(collection: Collection, make: Make, tmp_path: Path) -> None:
+    """Every commit replaces one image and adds one, so that the images of a version say which one it is."""
+    stop = threading.Event()
+    failed: list[BaseException] = []
+
+    def repeat(work: Callable[[], object]) -> None:
+        try:
+            while not stop.is_set():
+                work()
+        except BaseException as error:
+            failed.append(error)
+
+    numbers = itertools.count(1)
+
+    def write() -> None:
+        number = next(numbers)
+        collection.append([make("same", number, metadata={"number": number}), make(f"i{number}", number)])
+
+    write()
+    threads = [threading.Thread(target=repeat, args=(work,)) for work in (write, collection.compact)]
+    for thread in threads:
+        thread.start()
+    try:
+        for round in range(6):
+            folder = tmp_path / f"{round}.setwise"
+            info = restore(io.BytesIO(snapshot_of(collection)), folder)
+            assert verify_folder(folder).problems == []
+            with Collection.open(folder) as back, back.snapshot() as snapshot:
+                (same,) = snapshot.stored([key for key in snapshot.keys(["same"]) if key is not None])
+                assert same.metadata == {"number": len(snapshot) - 1}
+                assert len(snapshot) == info.images
+                assert snapshot.keys([f"i{number}" for number in range(1, info.images)]).count(None) == 0
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert failed == []
 
 
 def test_any_tar_unpacks_it_to_a_collection(filled: Collection, tmp_path: Path) -> None:
