@@ -42,7 +42,7 @@ class Harness:
     folder: Path
     zygote: Zygote
     rng: random.Random
-    longest: float = 1.0
+    longest: float = 2.0
     ledger: Ledger = field(default_factory=Ledger)
     killed: Counter[str] = field(default_factory=Counter)
     ended: Counter[str] = field(default_factory=Counter)
@@ -79,8 +79,8 @@ class Harness:
             self.ledger.wrong += [f"round {self.rounds}: {problem}" for problem in driver.problems]
         self._check()
 
-    def _start(self, name: str, *arguments: str) -> Process:
-        return self.zygote.start(arguments, self.folder / f"{name}.txt")
+    def _start(self, name: str, *arguments: str, again: bool = False) -> Process:
+        return self.zygote.start(arguments, self.folder / f"{name}.txt", again=again)
 
     def _kill(self, name: str, process: Process) -> None:
         status = process.kill()
@@ -90,26 +90,31 @@ class Harness:
             self.ledger.wrong.append(f"round {self.rounds}: {name} ended with {status}: {text}")
 
     def _side(self, name: str) -> None:
-        """Something beside the server, killed within 150 ms, or now and then let through."""
+        """Something beside the server that does its work again and again, killed within 0.8 s; or once, let through."""
         if name == "compactor":
-            process = self._start(name, "compact", str(self.path))
+            arguments = ["compact", str(self.path), *self.rng.choice([[], ["--everything"]])]
         elif name == "snapshot":
             self.tar.unlink(missing_ok=True)
-            process = self._start(name, "snapshot", str(self.path), str(self.tar))
+            arguments = ["snapshot", str(self.path), str(self.tar)]
         else:
-            process = self._start(name, "index", str(self._new_sets()), "--features", "--into", str(self.index_path))
+            options = ["--features", "--commit-seconds", "0.01"]
+            arguments = ["index", str(self._new_sets()), *options, "--into", str(self.index_path)]
         if self.rng.random() < 0.9:
-            time.sleep(self.rng.uniform(0, 0.15))
+            process = self._start(name, *arguments, again=True)
+            time.sleep(self.rng.uniform(0, 0.8))
             self._kill(name, process)
-        elif status := process.wait():
-            self.ledger.wrong.append(f"{name} ended with {status}: {process.output.read_text()[-500:]}")
+        else:
+            process = self._start(name, *arguments)
+            if status := process.wait():
+                self.ledger.wrong.append(f"{name} ended with {status}: {process.output.read_text()[-500:]}")
         if name == "snapshot":
             self._check_snapshot()
 
     def _new_sets(self) -> Path:
-        """The folder of ready-made sets, with one more file: its name is its seed."""
-        seed = self.rng.randrange(1 << 24)
-        np.save(self.sets / f"{seed}.npy", tokens_of(seed))
+        """The folder of ready-made sets, with some more files: their names are their seeds."""
+        for _ in range(self.rng.randrange(1, 6)):
+            seed = self.rng.randrange(1 << 24)
+            np.save(self.sets / f"{seed}.npy", tokens_of(seed))
         return self.sets
 
     def _check_snapshot(self) -> None:
@@ -171,7 +176,7 @@ def main() -> int:
     """Prints the counts; 1 when anything was lost or wrong."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=20, help="at least so many")
-    parser.add_argument("--longest", type=float, default=1.0, help="seconds that a server lives at most")
+    parser.add_argument("--longest", type=float, default=2.0, help="seconds that a server lives at most")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keep", type=Path, help="folder to leave behind; a temporary one by default")
     args = parser.parse_args()

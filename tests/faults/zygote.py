@@ -6,6 +6,7 @@ What is started runs the same `main` as the `setwise` command does, in a process
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import signal
@@ -26,10 +27,10 @@ class Zygote:
             [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
-    def start(self, arguments: Sequence[str], output: Path) -> Process:
-        """`setwise ARGUMENTS`, what it prints going to a file."""
+    def start(self, arguments: Sequence[str], output: Path, *, again: bool = False) -> Process:
+        """`setwise ARGUMENTS`, what it prints going to a file. again: it does the same again until it fails."""
         output.write_bytes(b"")
-        return Process(self, self._ask({"run": list(arguments), "output": str(output)}), output)
+        return Process(self, self._ask({"run": list(arguments), "output": str(output), "again": again}), output)
 
     def wait(self, pid: int) -> int:
         """Waits for the end of a process; its status, negative for a signal."""
@@ -84,15 +85,17 @@ class Process:
 
 def _main() -> None:
     """Be the process that forks."""
-    import setwise_indexer.commands.index  # noqa: F401
-    import setwise_server.serve  # noqa: F401
+    for module in ("commands.compact", "commands.index"):
+        importlib.import_module(f"setwise_indexer.{module}")
+    for module in ("local", "serve"):
+        importlib.import_module(f"setwise_server.{module}")
 
     for line in sys.stdin:
         question = json.loads(line)
         if "wait" in question:
             answer = _status(question["wait"])
         elif (answer := os.fork()) == 0:
-            _run(question["run"], question["output"])
+            _run(question["run"], question["output"], again=question["again"])
         print(answer, flush=True)
     for _ in _children():
         pass
@@ -102,7 +105,7 @@ def _status(pid: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-def _run(arguments: list[str], output: str) -> None:
+def _run(arguments: list[str], output: str, *, again: bool) -> None:
     """What the child does: it never returns."""
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     target = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
@@ -114,6 +117,8 @@ def _run(arguments: list[str], output: str) -> None:
     try:
         sys.argv = ["setwise", *arguments]
         status = main()
+        while again and not status:
+            status = main()
     except SystemExit as end:
         status = end.code
     finally:
