@@ -144,7 +144,9 @@ def test_a_vector_of_another_length_is_refused(collection: Collection) -> None:
         snapshot.recall(np.zeros(35, np.float32), 1)
 
 
-@pytest.mark.parametrize("damage", ["missing", "flipped", "cut", "sidecar", "version", "owner", "empty"])
+@pytest.mark.parametrize(
+    "damage", ["missing", "flipped", "births", "cut", "sidecar", "version", "owner", "empty", "type"]
+)
 def test_an_index_that_cannot_be_used_is_ignored_with_a_line_in_the_log(
     collection: Collection, make: Make, caplog: pytest.LogCaptureFixture, damage: str
 ) -> None:
@@ -159,6 +161,11 @@ def test_an_index_that_cannot_be_used_is_ignored_with_a_line_in_the_log(
             path.unlink()
         case "flipped":
             path.write_bytes(data[:-9] + bytes([data[-9] ^ 4]) + data[-8:])
+        case "births":
+            (births,) = (collection.path / "index").glob("*.births")
+            births.write_bytes(births.read_bytes()[::-1])
+        case "type":
+            sidecar.write_text(json.dumps(said | {"segments": ["1"]}))
         case "cut":
             path.write_bytes(data[:-100])
         case "sidecar":

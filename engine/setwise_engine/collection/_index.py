@@ -11,11 +11,13 @@ which image it is, wherever compaction has moved it.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import functools
 import json
 import logging
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from setwise_engine.collection._mapping import map_file
-from setwise_engine.collection._view import View
+from setwise_engine.collection._view import ROW_BITS, View
 
 __all__ = ["INDEX_FOLDER", "INDEX_VERSION", "SIDECAR", "Index", "Sidecar", "find_index", "probe", "read_sidecar"]
 
@@ -83,7 +85,9 @@ class Index:
         self.births: NDArray[np.int64] = np.zeros(0, np.int64)
         self._folder = folder / INDEX_FOLDER
         self._index: Any = None
+        self._order: NDArray[np.intp] | None = None
         self._served: int | None = None
+        self._living: tuple[int, NDArray[np.uint8]] | None = None
         self._lock = threading.Lock()
         for name, size in ((sidecar.file, sidecar.bytes), (sidecar.births, 8 * sidecar.rows)):
             _check_size(self._folder / name, size)
@@ -115,6 +119,41 @@ class Index:
                     _warn(self._folder, error)
             return not self.broken
 
+    def covers(self, births: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which live images, by their births, are rows of it: all that were born in its segments."""
+        numbers = births >> ROW_BITS
+        within = numbers < len(self._known)
+        covered: NDArray[np.bool_] = within & self._known[np.where(within, numbers, 0)]
+        return covered
+
+    @functools.cached_property
+    def _known(self) -> NDArray[np.bool_]:
+        """By number, whether it is a segment that rows were born in. Asked of an index that serves a view only."""
+        known = np.zeros(max(self.segments, default=0) + 1, np.bool_)
+        known[list(self.segments)] = True
+        return known
+
+    def bits_of(self, births: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """The rows of these births, which it covers, as `search` takes them. Call `ready` before."""
+        rising = self.births if self._order is None else self.births[self._order]
+        places = np.minimum(np.searchsorted(rising, births), len(rising) - 1)
+        places = places[rising[places] == births]
+        chosen = np.zeros(len(rising), np.bool_)
+        chosen[places if self._order is None else self._order[places]] = True
+        return np.packbits(chosen, bitorder="little")
+
+    def living(self, rows: int, births: Callable[[], NDArray[np.int64]]) -> NDArray[np.uint8] | None:
+        """The rows of all live images, of which there are so many, and whose births `births` gives; None for all rows.
+
+        Rows die and never come back to life, so two versions in which as many live are of the same ones.
+        """
+        if rows == len(self):
+            return None
+        known = self._living
+        if known is None or known[0] != rows:
+            self._living = known = (rows, self.bits_of(births()))
+        return known[1]
+
     def search(
         self, vector: NDArray[np.float32], k: int, bits: NDArray[np.uint8] | None = None, *, share: float = 1.0
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -133,6 +172,8 @@ class Index:
         _check_bytes(self._folder / said.births, said.births_crc32c)
         if said.rows:
             self.births = map_file(self._folder / said.births, 8 * said.rows).view(np.int64)
+        if (self.births[1:] <= self.births[:-1]).any():  # images that compaction had moved
+            self._order = np.argsort(self.births, kind="stable")
         index = faiss.read_index(str(self._folder / said.file), IO_FLAG_MMAP_IFC)
         if (index.ntotal, index.d) != (said.rows, said.dims):
             raise ValueError(f"{said.file} does not hold what {SIDECAR} says")
@@ -149,9 +190,19 @@ def read_sidecar(folder: Path) -> Sidecar | None:
         said = json.loads(text)
         if said["format"] != INDEX_VERSION:
             raise ValueError(f"{SIDECAR} has version {said['format']}, this release knows version {INDEX_VERSION}")
-        return Sidecar(**said)
+        sidecar = Sidecar(**said)
+        _check_types(sidecar)
+        return sidecar
     except (TypeError, KeyError) as error:
         raise ValueError(f"{SIDECAR} is damaged ({error})") from error
+
+
+def _check_types(sidecar: Sidecar) -> None:
+    """The sidecar has no checksum: what is not of its type is damage. Raises TypeError."""
+    for field in dataclasses.fields(sidecar):
+        wanted = {"int": int, "str": str}.get(str(field.type), dict)
+        if not isinstance(getattr(sidecar, field.name), wanted):
+            raise TypeError(f"{field.name} is no {wanted.__name__}")
 
 
 def find_index(folder: Path, *, collection: str, coarse: str, dims: int) -> Index | None:

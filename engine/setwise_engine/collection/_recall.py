@@ -69,26 +69,9 @@ class Recall:
 
     @functools.cached_property
     def _covered(self) -> NDArray[np.bool_]:
-        """Which of the view's live images the index covers, by the segments that they were born in."""
+        """Which of the view's live images the index covers."""
         assert self.index is not None
-        numbers = self.view.live_births >> ROW_BITS
-        known = np.zeros(max([*self.index.segments, int(numbers.max(initial=0))]) + 1, np.bool_)
-        known[list(self.index.segments)] = True
-        covered: NDArray[np.bool_] = known[numbers]
-        return covered
-
-    @functools.cached_property
-    def _places(self) -> NDArray[np.int32]:
-        """Place in `view.live` of each row of the index's file; -1 where it has died."""
-        assert self.index is not None
-        births = self.view.live_births
-        if not len(births):
-            return np.full(len(self.index), -1, np.int32)
-        order = None if bool((births[1:] > births[:-1]).all()) else np.argsort(births, kind="stable")
-        rising = births if order is None else births[order]
-        places = np.minimum(np.searchsorted(rising, self.index.births), len(births) - 1)
-        alive = rising[places] == self.index.births
-        return np.where(alive, places if order is None else order[places], -1).astype(np.int32)
+        return self.index.covers(self.view.live_births)
 
     @property
     def _everything(self) -> _Plan:
@@ -99,10 +82,12 @@ class Recall:
     def _plan_of_all(self) -> _Plan:
         if not self._usable():
             return _Plan(self.view.live, 0, None)
-        rows = int(self._covered.sum())
         assert self.index is not None
-        bits = None if rows == len(self.index) else np.packbits(self._places >= 0, bitorder="little")
-        return _Plan(self.view.live[~self._covered], rows, bits)
+        rows = int(self._covered.sum())
+        return _Plan(self.view.live[~self._covered], rows, self.index.living(rows, self._covered_births))
+
+    def _covered_births(self) -> _Keys:
+        return self.view.live_births[self._covered]
 
     def _known_plan(self, keys: _Keys) -> _Plan:
         """The plan for some keys; the last ones are kept, because a filter gives the same array every time."""
@@ -121,11 +106,10 @@ class Recall:
             raise NotFound(f"some of the {len(keys)} keys are of no live image of version {self.view.version}")
         if not self._usable():
             return _Plan(keys, 0, None)
-        with self._lock:
-            covered, rows = self._covered[places], self._places
-        chosen = np.zeros(len(live) + 1, np.bool_)  # the last one stands for what has died: place -1
-        chosen[places] = True
-        return _Plan(keys[~covered], int(covered.sum()), np.packbits(chosen[rows], bitorder="little"))
+        assert self.index is not None
+        births = self.view.live_births[places]
+        covered = self.index.covers(births)
+        return _Plan(keys[~covered], int(covered.sum()), self.index.bits_of(births[covered]))
 
     def _usable(self) -> bool:
         return self.index is not None and self.index.ready()
@@ -138,10 +122,15 @@ class Recall:
         for share in (plan.rows / len(self.index), 0.0):
             rows, scores = self.index.search(vector, wanted, plan.bits, share=share)
             if len(rows) >= wanted:
-                return self.view.live[self._places[rows]], scores
+                return self._keys(rows), scores
         # A graph may reach fewer of the chosen rows than there are, however long one looks.
         chosen = np.arange(len(self.index)) if plan.bits is None else np.flatnonzero(_unpacked(plan.bits))
-        return self._best_of(blocks_of(self.view), np.sort(self.view.live[self._places[chosen]]), vector, k)
+        return self._best_of(blocks_of(self.view), np.sort(self._keys(chosen)), vector, k)
+
+    def _keys(self, rows: NDArray[np.int64]) -> _Keys:
+        """Where the images of the index's rows lie now."""
+        assert self.index is not None
+        return self.view.live[self.view.positions(self.index.births[rows])]
 
     def _from_segments(self, vector: NDArray[np.float32], k: int, keys: _Keys) -> _Found:
         if not len(keys):
