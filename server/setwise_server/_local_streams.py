@@ -28,7 +28,8 @@ def local_stream(method: Method, requests: Iterable[Message], call: Call) -> Ite
     requests must then end, as they must in any case: the handler is waited for.
     """
     replies: queue.Queue[Answer] = queue.Queue(AHEAD)
-    thread = threading.Thread(target=_handle, args=(method, requests, call, replies), name="setwise-stream")
+    left = threading.Event()
+    thread = threading.Thread(target=_handle, args=(method, requests, call, replies, left), name="setwise-stream")
     thread.start()
     try:
         while True:
@@ -37,20 +38,26 @@ def local_stream(method: Method, requests: Iterable[Message], call: Call) -> Ite
             if message is None:
                 return
     finally:
+        left.set()
         call.cancel()  # unblocks a handler whose replies nobody takes any more
         thread.join()
 
 
-def _handle(method: Method, requests: Iterable[Message], call: Call, replies: queue.Queue[Answer]) -> None:
+def _handle(
+    method: Method, requests: Iterable[Message], call: Call, replies: queue.Queue[Answer], left: threading.Event
+) -> None:
     def emit(message: Message) -> None:
-        _put(replies, (Status(), message), call)
+        call.check()
+        while not _offer(replies, (Status(), message)):
+            call.check()
 
     status = Status()
     try:
         method.handle(_checked(requests, call), call, emit)
     except Exception as error:  # as on the wire: whatever it is, the caller gets a status
         status = status_of(error)
-    _end(replies, (status, None), call)
+    while not left.is_set() and not _offer(replies, (status, None)):
+        pass
 
 
 def _checked(requests: Iterable[Message], call: Call) -> Iterator[Message]:
@@ -60,19 +67,8 @@ def _checked(requests: Iterable[Message], call: Call) -> Iterator[Message]:
     call.check()
 
 
-def _put(replies: queue.Queue[Answer], answer: Answer, call: Call) -> None:
-    call.check()
-    while not _offer(replies, answer):
-        call.check()
-
-
-def _end(replies: queue.Queue[Answer], answer: Answer, call: Call) -> None:
-    """As `_put`, but also after the deadline: only a caller who has gone is not told how the stream ended."""
-    while not call.cancelled and not _offer(replies, answer):
-        pass
-
-
 def _offer(replies: queue.Queue[Answer], answer: Answer) -> bool:
+    """Whether there was room for the answer within a moment."""
     try:
         replies.put(answer, timeout=0.05)
     except queue.Full:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import deque
@@ -100,8 +101,9 @@ class UpsertStream:
     def _read(self, requests: Iterator[pb.UpsertRequest]) -> None:
         number = 0
         for request in requests:
-            if request.WhichOneof("message") != "data":
-                raise InvalidInput("after its start a stream takes images only", field=request.WhichOneof("message"))
+            kind = request.WhichOneof("message")
+            if kind != "data":
+                raise InvalidInput("after its start a stream takes images only", field=kind or "data")
             items = [_Item(number + i, item, _size(item)) for i, item in enumerate(request.data.images)]
             number += len(items)
             size = sum(item.size for item in items)
@@ -207,11 +209,9 @@ class UpsertStream:
         return done
 
     def _try_emit(self, message: Message) -> None:
-        """A caller who has gone is not told; what he sent is finished all the same."""
-        try:
+        """A caller who has gone, or whose time is up, is not told; what is on its way is finished all the same."""
+        with contextlib.suppress(EngineError):
             self._emit(message)
-        except EngineError:
-            self._call.cancel()
 
 
 def _size(item: pb.ImageInput) -> int:
