@@ -61,6 +61,7 @@ class Harness:
     def round(self) -> None:
         """One server's life."""
         self.rounds += 1
+        self.tar.unlink(missing_ok=True)  # the ledger knows the states since the last crash
         server = self._start("server", "serve", "--root", str(self.root), "--port", "0", "--device", "cpu")
         if self.rng.random() < 0.1:
             time.sleep(self.rng.uniform(0, 0.3))  # perhaps before it is ready, in the middle of a recovery
@@ -94,7 +95,6 @@ class Harness:
         if name == "compactor":
             arguments = ["compact", str(self.path), *self.rng.choice([[], ["--everything"]])]
         elif name == "snapshot":
-            self.tar.unlink(missing_ok=True)
             arguments = ["snapshot", str(self.path), str(self.tar)]
         else:
             options = ["--features", "--commit-seconds", "0.01"]

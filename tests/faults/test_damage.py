@@ -80,7 +80,7 @@ def test_a_damaged_catalog_gives_no_wrong_score(sound: Path, tmp_path: Path, cut
     expected = rankings(sound)
     with Collection.open(sound, read_only=True) as collection:
         scores = dict(rankings_of_all(collection))
-    for what in damaged(sound, tmp_path / "copy", "catalog.sqlite", 40, cut=cut):
+    for what in damaged(sound, tmp_path / "copy", "catalog.sqlite", 60, cut=cut):
         try:
             found = rankings(tmp_path / "copy")
         except (CorruptError, FormatError, CollectionError) as error:

@@ -17,11 +17,11 @@ from setwise_engine.collection._blocks import SegmentBlocks
 from setwise_engine.collection._matching import matching_keys
 from setwise_engine.collection._metadata import MetadataValue, read_metadata
 from setwise_engine.collection._recall import Recall
-from setwise_engine.collection._schema import sqlite_errors
+from setwise_engine.collection._schema import CATALOG_FILE, sqlite_errors
 from setwise_engine.collection._segments import Segments
 from setwise_engine.collection._types import Candidate, Settings, StoredImage
 from setwise_engine.collection._view import View
-from setwise_engine.errors import CollectionError, Incompatible, NotFound
+from setwise_engine.errors import CollectionError, CorruptError, Incompatible, NotFound
 from setwise_engine.feature_set import FeatureSet, Grid, ImageSize, Stage
 from setwise_engine.filters import Filter
 
@@ -156,7 +156,7 @@ class Snapshot:
     def ids(self, keys: Sequence[int]) -> list[str]:
         """Ids of the keys, in their order. Raises NotFound for a key that this version does not hold."""
         found = {row[0]: row[1] for row in self._select("SELECT key, id FROM images WHERE key IN", keys)}
-        return [_must(found, key, self.version) for key in keys]
+        return [self._must(found, key) for key in keys]
 
     def keys(self, ids: Sequence[str]) -> list[int | None]:
         """Keys of the ids, in their order; None where there is no such image."""
@@ -165,8 +165,8 @@ class Snapshot:
 
     def content_hash(self, key: int) -> str:
         """Hash of what the image was made from; "" when unknown. Raises NotFound for a key that is not there."""
-        rows = self._query("SELECT content_hash FROM images WHERE key = ?", (key,))
-        return str(_must({key: row[0] for row in rows}, key, self.version))
+        found = dict(self._query("SELECT key, content_hash FROM images WHERE key = ?", (key,)))
+        return str(self._must(found, key))
 
     def page(self, after_id: str, limit: int, where: Filter | None = None) -> list[int]:
         """Keys of at most `limit` images whose ids follow `after_id` ("" for the beginning), by their UTF-8 bytes.
@@ -190,7 +190,7 @@ class Snapshot:
         metadata: all of it, none, or the named entries. Raises NotFound for a key that this version does not hold.
         """
         found = {row[0]: row for row in self._select(f"SELECT {_IMAGE} FROM images WHERE key IN", keys)}
-        return [self._stored(_must(found, key, self.version), metadata, thumbnails) for key in keys]
+        return [self._stored(self._must(found, key), metadata, thumbnails) for key in keys]
 
     def read_catalog(self, read: Callable[[sqlite3.Connection], Read]) -> Read:
         """What `read` returns for the connection, inside the snapshot's read transaction; nobody else uses it then."""
@@ -227,6 +227,14 @@ class Snapshot:
         """Keys and ids of the images whose ids follow, in their order."""
         return self._query("SELECT key, id FROM images WHERE id > ? ORDER BY id LIMIT ?", (id, limit))
 
+    def _must(self, found: dict[int, Any], key: int) -> Any:
+        if key in found:
+            return found[key]
+        if self.view.is_live(np.array([key], np.int64)).any():
+            file = self._segments.folder.parent / CATALOG_FILE
+            raise CorruptError(f"{file} is damaged: it has lost the image with key {key}; restore it from a backup")
+        raise NotFound(f"version {self.version} of the collection has no image with key {key}")
+
     def _id(self, key: int) -> str:
         row = next(self._select("SELECT key, id FROM images WHERE key IN", [key]), None)
         return row[1] if row else ""
@@ -238,12 +246,6 @@ class Snapshot:
 
     def _query(self, statement: str, values: Sequence[Any]) -> list[Any]:
         return self.read_catalog(lambda connection: connection.execute(statement, values).fetchall())
-
-
-def _must(found: dict[int, Any], key: int, version: int) -> Any:
-    if key not in found:
-        raise NotFound(f"version {version} of the collection has no image with key {key}")
-    return found[key]
 
 
 def _chosen(id: str, text: str, wanted: bool | Sequence[str]) -> dict[str, MetadataValue]:
