@@ -80,20 +80,18 @@ class Line(Generic[Reply]):
             for answer in self._stream:
                 if not isinstance(answer, self._reply):
                     raise InternalError(f"the transport answered with a {type(answer).__name__}")
-                if not self._put(answer):
-                    return
+                self._put(answer)
             self._put(None)
         except SetwiseError as error:
             self._put(error)
         except Exception as error:
             self._put(InternalError(f"reading the stream failed: {error!r}"))
 
-    def _put(self, answer: Reply | SetwiseError | None) -> bool:
-        """Whether anybody is still there to receive it."""
+    def _put(self, answer: Reply | SetwiseError | None) -> None:
+        """Hand it over while anybody is there to receive it; a closed stream is read to its near end all the same."""
         while not self._closed.is_set():
             try:
                 self._inbox.put(answer, timeout=0.1)
+                return
             except queue.Full:
                 continue
-            return True
-        return False

@@ -24,7 +24,7 @@ def test_help_lists_every_command_and_loads_none() -> None:
     code = "import sys; from setwise._cli import main; main(['--help']); sys.exit('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0
-    for name in ("demo", "index", "search", "compare", "serve", "info", "verify"):
+    for name in ("demo", "index", "search", "compare", "serve", "add", "delete", "list", "info", "verify", "snapshot"):
         assert f"\n  {name} " in done.stdout
 
 
