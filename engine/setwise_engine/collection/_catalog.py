@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import math
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -17,10 +19,24 @@ from setwise_engine.collection._schema import CATALOG_FILE, check_identity, crea
 from setwise_engine.collection._types import Settings
 from setwise_engine.errors import CollectionError, CorruptError, FormatError
 
-__all__ = ["POOL_SIZE", "Catalog", "create_catalog", "read_number", "read_settings", "read_text", "settings_meta"]
+__all__ = [
+    "POOL_SIZE",
+    "WRITER_CACHE_BYTES",
+    "Catalog",
+    "create_catalog",
+    "read_number",
+    "read_settings",
+    "read_text",
+    "settings_meta",
+]
 
 _SQLITE_MAGIC = b"SQLite format 3\0"
 POOL_SIZE = 16
+WRITER_CACHE_BYTES = 32 << 20
+_BUSY_MS = 5000
+_LONG_LOG = 64 << 20
+_SHORTEN_WAIT_MS = 100
+_SHORTEN_EVERY_S = 2.0
 
 
 def create_catalog(folder: Path, meta: dict[str, str | int], disk: Disk) -> None:
@@ -53,6 +69,8 @@ class Catalog:
         self._lock = threading.Lock()
         self._closed = False
         self._seen: tuple[int, ...] = ()
+        self._writer: sqlite3.Connection | None = None
+        self._shortened = -math.inf
         _check_magic(folder)
         self._number = self._file.stat().st_ino
         with self.reading() as connection, sqlite_errors(folder):
@@ -78,9 +96,8 @@ class Catalog:
         counted: whether it makes a new version; one that readers cannot tell from the one before need not.
         """
         with sqlite_errors(self.folder):
-            connection = self._connect("mode=rw")
+            connection = self._take_writer()
             try:
-                connection.execute("PRAGMA synchronous=FULL")
                 connection.execute("BEGIN IMMEDIATE")
                 counted |= upgrade_tables(connection)
                 version = read_number(connection, "version") + 1
@@ -90,17 +107,56 @@ class Catalog:
                     if counted:
                         connection.execute("UPDATE meta SET value = ? WHERE name = 'version'", (version,))
                     disk.commit(connection)
-            finally:
-                # Closing rolls back what was not committed. It checkpoints only when no reader is left.
-                connection.close()
+                    self._shorten_log(connection)
+                connection.rollback()
+            except BaseException:
+                connection.close()  # rolls back what was not committed
+                raise
+            self._give_writer(connection)
 
     def close(self) -> None:
         """Closes all connections that are not in use; the rest close when they are given back."""
         with self._lock:
             self._closed = True
             pool, self._pool = self._pool, []
-        for connection in pool:
+            writer, self._writer = self._writer, None
+        for connection in (*pool, *([writer] if writer else [])):
             connection.close()
+
+    def _take_writer(self) -> sqlite3.Connection:
+        """The connection that wrote last, with the pages that it has in memory, or a new one."""
+        with self._lock:
+            if self._closed:
+                raise CollectionError(f"collection {self.folder} is closed; open it again")
+            connection, self._writer = self._writer, None
+        if connection is not None and self._is_there():
+            return connection
+        if connection is not None:
+            connection.close()
+        connection = self._connect("mode=rw")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute(f"PRAGMA cache_size={-WRITER_CACHE_BYTES // 1024}")
+        return connection
+
+    def _give_writer(self, connection: sqlite3.Connection) -> None:
+        with self._lock:
+            if not self._closed:
+                self._writer = connection
+                return
+        connection.close()
+
+    def _shorten_log(self, connection: sqlite3.Connection) -> None:
+        """Empties a long log, which SQLite by itself does only when a commit happens to meet no reader.
+
+        Readers that began before the log was copied must end first: it waits for them a moment and tries again later.
+        """
+        if self._log_size() < _LONG_LOG or time.monotonic() < self._shortened + _SHORTEN_EVERY_S:
+            return
+        self._shortened = time.monotonic()
+        with contextlib.suppress(sqlite3.OperationalError):
+            connection.execute(f"PRAGMA busy_timeout={_SHORTEN_WAIT_MS}")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        connection.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
 
     def _take(self) -> sqlite3.Connection:
         with self._lock:
@@ -133,11 +189,15 @@ class Catalog:
         Whoever writes holds the lock in the folder, so none can take its place before the commit.
         """
         connection = _connect(self._file, options)
-        with contextlib.suppress(FileNotFoundError):
-            if self._file.stat().st_ino == self._number:
-                return connection
+        if self._is_there():
+            return connection
         connection.close()
         raise CollectionError(f"collection {self.folder} was dropped or replaced after it was opened; open it again")
+
+    def _is_there(self) -> bool:
+        with contextlib.suppress(FileNotFoundError):
+            return self._file.stat().st_ino == self._number
+        return False
 
     def _read_only_mode(self) -> str:
         # Without a log nobody has written since the last close, and SQLite needs no shared memory file (which it
@@ -204,7 +264,7 @@ def _read_meta(connection: sqlite3.Connection, name: str) -> object:
 def _connect(file: Path, options: str) -> sqlite3.Connection:
     # isolation_level=None: transactions begin and end only where this module says so.
     uri = f"file:{quote(str(file.absolute()))}?{options}"
-    return sqlite3.connect(uri, uri=True, timeout=5.0, isolation_level=None, check_same_thread=False)
+    return sqlite3.connect(uri, uri=True, timeout=_BUSY_MS / 1000, isolation_level=None, check_same_thread=False)
 
 
 def _check_magic(folder: Path) -> None:

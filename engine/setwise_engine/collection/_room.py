@@ -7,7 +7,7 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
-from setwise_engine.collection._catalog import POOL_SIZE
+from setwise_engine.collection._catalog import POOL_SIZE, WRITER_CACHE_BYTES
 from setwise_engine.collection._index import Index
 from setwise_engine.collection._index_build import FACTORIES
 from setwise_engine.collection._info import bytes_by_kind
@@ -52,7 +52,7 @@ def measure(connection: sqlite3.Connection, folder: Path, recall: Recall, settin
     rows = sum(entry.rows for entry in view.entries.values())
     disk = bytes_by_kind(folder, recall, settings, coarse=coarse)
     fresh = (view.images - recall.covered()) * coarse * 4
-    caches = POOL_SIZE * min(_cache_size(connection), disk["catalog"])
+    caches = POOL_SIZE * min(_cache_size(connection), disk["catalog"]) + min(WRITER_CACHE_BYTES, disk["catalog"])
     memory = {
         "images": _ROW * rows + _IMAGE * view.images + _DEAD * len(view.dead),
         "segments": _SEGMENT * len(view.entries),
