@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import setwise
@@ -66,3 +71,28 @@ def test_a_damaged_catalog_is_an_error_of_the_clients_own(tmp_path: Path) -> Non
     (folder / "catalog.sqlite").write_bytes(b"not a database" * 100)
     with pytest.raises(setwise.SetwiseError, match=r"catalog\.sqlite"):
         setwise.connect(folder)
+
+
+def test_an_upsert_in_this_process_can_be_broken_off(sets_path: Path, tmp_path: Path) -> None:
+    path = tmp_path / "sets.setwise"
+    shutil.copytree(sets_path, path)
+
+    def images() -> Iterator[setwise.Item]:
+        features = setwise.FeatureSet(np.ones((6, 8), np.float16))
+        for number in count():
+            yield setwise.Item(f"new-{number:09}", features)
+
+    def stop(progress: setwise.Progress) -> None:
+        raise KeyboardInterrupt
+
+    async def main() -> None:
+        async with setwise.AsyncClient(path) as client:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(client.upsert(images()), 1.0)
+
+    with setwise.connect(path) as client, pytest.raises(KeyboardInterrupt):
+        client.upsert(images(), progress=stop)
+    asyncio.run(main())
+    with setwise.connect(path) as client:
+        ids = [image.id for image in client.list(where="not number exists", page_size=1000)]
+        assert ids == [f"new-{number:09}" for number in range(len(ids))] and ids, "whole, and in order"
