@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+import shutil
 import sys
 from pathlib import Path
 
@@ -19,6 +20,7 @@ def run(monkeypatch: pytest.MonkeyPatch, name: str, *words: str) -> None:
 def test_every_example_is_tested() -> None:
     assert {path.name for path in EXAMPLES.glob("*.py")} == {
         "many_at_once.py",
+        "mirror_folder.py",
         "rerank_another_engine.py",
         "search_folder.py",
     }
@@ -58,3 +60,25 @@ def test_rerank_another_engine(
     assert len(rows) == 8
     assert {row[0] for row in rows} == {row[2] for row in rows}
     assert {rows[0][2], rows[1][2]} == {"cat.jpg", "coffee.jpg"}
+
+
+def test_mirror_folder(
+    collection_path: Path,
+    photos: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = tmp_path / "photos.setwise"
+    shutil.copytree(collection_path, path)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for photo in photos[:3]:
+        shutil.copy(photo, folder)
+    run(monkeypatch, "mirror_folder.py", str(path), str(folder), "--prefix", "new/")
+    (folder / photos[0].name).unlink()
+    (folder / "broken.png").write_bytes(b"no picture")
+    run(monkeypatch, "mirror_folder.py", str(path), str(folder), "--prefix", "new/")
+    first, second = capsys.readouterr().out.split("new/broken.png ")
+    assert first.startswith("3 inserted in ") and "0 deleted\n3 of 13 images" in first
+    assert "2 unchanged, 1 failed in " in second and "1 deleted\n2 of 12 images" in second
