@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +27,13 @@ class Served:
     def client(self) -> setwise.Client:
         """A client that does not ask twice."""
         return setwise.connect(self.address, collection=COLLECTION, retries=0, timeout=60.0)
+
+
+@pytest.fixture(scope="session")
+def strace() -> None:
+    """Skips where there is no strace or it may not trace."""
+    if shutil.which("strace") is None or subprocess.run(["strace", "-o", "/dev/null", "true"], check=False).returncode:
+        pytest.skip("strace is not installed, or may not trace here")
 
 
 @pytest.fixture(scope="session")

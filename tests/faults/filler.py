@@ -2,12 +2,13 @@
 
     python filler.py DIR FILE_BYTES WRITES
 
-Prints a line for each acknowledged image, then why it ended. FILE_BYTES: no file of this process may grow beyond it
-(0: no limit); a write over it fails as on a full disk.
+Prints a line of JSON for each write: its number and what it came to. The write after the first that failed is the last.
+FILE_BYTES: no file of this process may grow beyond it (0: no limit); a write over it fails as on a full disk.
 """
 
 from __future__ import annotations
 
+import json
 import resource
 import signal
 import sys
@@ -24,13 +25,17 @@ def main(folder: str, file_bytes: int, writes: int) -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         if file_bytes:
             resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
+        failed = False
         for number in range(writes):
             try:
                 collection.append([record(f"image-{number:03}", number, {"text": "x" * 40 * number})])
+                said = "done"
             except EngineError as error:
-                print(type(error).__name__, error, sep=" | ", flush=True)
+                said = f"{type(error).__name__}: {error}"
+            print(json.dumps([number, said]), flush=True)
+            if failed:
                 return
-            print(number, flush=True)
+            failed = said != "done"
 
 
 if __name__ == "__main__":

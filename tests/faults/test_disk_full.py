@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -13,14 +14,16 @@ import pytest
 from workload import content, created, record
 
 from setwise_engine.collection import Collection
-from setwise_engine.errors import CollectionError
+from setwise_engine.errors import CollectionError, ReadOnlyError
+from setwise_engine.search import Searcher
 
 
 def fill(folder: Path, file_bytes: int = 0, writes: int = 200) -> tuple[list[str], str]:
-    """Acknowledged ids and how it ended."""
+    """Acknowledged ids and how the first write failed that did."""
     command = [sys.executable, filler.__file__, str(folder), str(file_bytes), str(writes)]
-    *done, end = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
-    return [f"image-{int(number):03}" for number in done], end
+    lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    said = [json.loads(line) for line in lines]
+    return [f"image-{number:03}" for number, what in said if what == "done"], said[-2][1]
 
 
 @pytest.fixture
@@ -77,3 +80,23 @@ def check(folder: Path, done: list[str]) -> None:
         assert opened.verify().problems == []
         opened.append([record("more", 1)])
         assert "more" in content(opened)
+
+
+def test_a_file_system_that_is_read_only(small_disk: Path) -> None:
+    folder = small_disk / "photos.setwise"
+    with created(folder) as collection:
+        collection.append([record("first", 1)])
+        collection.build_index()
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    with Collection.open(folder) as collection:
+        assert collection.read_only
+        for write in (lambda: collection.append([record("second", 2)]), lambda: collection.delete(["first"])):
+            with pytest.raises(ReadOnlyError):
+                write()
+        for work in (collection.build_index, collection.compact):
+            with pytest.raises(ReadOnlyError):
+                work()
+        assert list(content(collection)) == ["first"]
+        assert collection.verify().problems == []
+        [hit] = Searcher(collection).search(record("", 1).features).hits
+        assert hit.id == "first"

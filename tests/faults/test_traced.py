@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,13 +10,6 @@ from crash import Kind, Operation
 from prefixes import COLLECTION
 from replay import replay
 from traced import order_of_one_append, out_of_order, traced
-
-
-@pytest.fixture(scope="module")
-def strace() -> None:
-    """Skips where there is no strace or it may not trace."""
-    if shutil.which("strace") is None or subprocess.run(["strace", "-o", "/dev/null", "true"], check=False).returncode:
-        pytest.skip("strace is not installed, or may not trace here")
 
 
 @pytest.mark.usefixtures("strace")
