@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 
 import grpc
 import pytest
@@ -265,20 +266,32 @@ def test_photos_are_decoded_encoded_and_given_thumbnails(serving, photos_path, p
         assert stubs.search.Search(search_pb2.SearchRequest(query=query)).hits[0].id == photos[3].name
 
 
-def test_one_who_sends_more_than_may_wait_is_told_to_slow_down_and_loses_nothing(serving, own_path, make_item) -> None:
+def test_those_who_send_more_than_may_wait_are_told_to_slow_down_and_lose_nothing(
+    serving, own_path, make_item, monkeypatch
+) -> None:
+    opened, write = threading.Event(), Collection.write
+    monkeypatch.setattr(Collection, "write", lambda *args: (opened.wait(20) if args[1] else None, write(*args))[1])
     limits = Limits(max_message_bytes=20_000, max_image_bytes=10_000)
     settings = ServerSettings(port=0, device="cpu", commit_bytes=20_000, limits=limits)
     with serving([own_path], settings) as stubs:
         streams = [
-            Stream(stubs, start(), *(data(*(make_item(f"{s}-{m}-{n}", n) for n in range(30))) for m in range(8)))
-            for s in range(5)
+            Stream(stubs, start(), *(data(*(make_item(f"{s}-{m}-{n}", n) for n in range(30))) for m in range(4)))
+            for s in range(6)
         ]
-        replies = [reply for stream in streams for reply in stream.rest()]
-        assert all(result.done for result in results_of(replies))
-        assert stubs.images.CountImages(pb.CountImagesRequest()).count == 5 * 8 * 30
-        for backoff in (reply.backoff for reply in replies if reply.HasField("backoff")):
-            assert backoff.seconds > 0
-            assert backoff.window_bytes > 0
+        told: queue.Queue = queue.Queue()
+        for stream in streams:
+            threading.Thread(target=lambda stream=stream: told.put(list(stream.call))).start()
+            stream.end()
+        time.sleep(0.5)
+        opened.set()
+        replies = [reply for _ in streams for reply in told.get(timeout=20)]
+        results = results_of(replies)
+        assert len(results) == 6 * 4 * 30
+        assert all(result.done for result in results)
+        assert stubs.images.CountImages(pb.CountImagesRequest()).count == 6 * 4 * 30
+        advice = [reply.backoff for reply in replies if reply.HasField("backoff")]
+        assert advice
+        assert all(each.seconds > 0 and each.window_bytes > 0 for each in advice)
 
 
 def test_a_read_only_collection_refuses_the_stream(serving, own_path, make_item) -> None:

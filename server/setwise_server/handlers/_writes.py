@@ -45,10 +45,10 @@ class WriteHandlers:
         self._check_count("images", len(request.images))
         mode = mode_from_proto(request.mode)
         taken = self._shared.intake.changes(entry, request.images, mode, call.check)
-        changes, good, bad = split(taken)
-        written = entry.writer.submit(changes, check=call.check, urgent=True).result()
-        results: dict[int, Outcome | Exception] = dict(zip(good, written.results, strict=True))
-        results |= {place: each for place in bad if isinstance(each := taken[place], Exception)}
+        changes, faults = split(taken)
+        written = entry.writer.submit(tuple(changes.values()), check=call.check, urgent=True).result()
+        results: dict[int, Outcome | Exception] = dict(zip(changes, written.results, strict=True))
+        results |= faults
         return pb.UpsertImagesResponse(
             collection_version=written.version,
             results=[result_to_proto(i, item.id, results[i], f"images[{i}]") for i, item in enumerate(request.images)],

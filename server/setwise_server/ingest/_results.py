@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from setwise_engine.collection import Change, Mode, Outcome
 from setwise_engine.errors import InvalidInput
@@ -46,8 +46,13 @@ def result_to_proto(number: int, id: str, result: Outcome | Exception, path: str
     return pb.ImageResult(number=number, id=id, error=error)
 
 
-def split(taken: Sequence[Taken]) -> tuple[list[Change], Iterable[int], Iterable[int]]:
-    """The changes to be written, their places, and the places of those that are none."""
-    good = [place for place, each in enumerate(taken) if not isinstance(each, Exception)]
-    bad = [place for place, each in enumerate(taken) if isinstance(each, Exception)]
-    return [each for each in taken if not isinstance(each, Exception)], good, bad
+def split(taken: Sequence[Taken]) -> tuple[dict[int, Change], dict[int, Exception]]:
+    """The changes to be written, and the faults of the others, each by its place."""
+    changes: dict[int, Change] = {}
+    faults: dict[int, Exception] = {}
+    for place, each in enumerate(taken):
+        if isinstance(each, Exception):
+            faults[place] = each
+        else:
+            changes[place] = each
+    return changes, faults

@@ -13,13 +13,13 @@ from queue import Empty, SimpleQueue
 
 from google.protobuf.message import Message
 
-from setwise_engine.collection import Mode, Written
+from setwise_engine.collection import Mode, Outcome, Written
 from setwise_engine.errors import EngineError, InvalidInput
 from setwise_proto.v1 import images_pb2 as pb
 from setwise_server._call import Call, Emit
 from setwise_server._registry import Entry
 from setwise_server.ingest._budget import Budget
-from setwise_server.ingest._intake import Intake
+from setwise_server.ingest._intake import Intake, Taken
 from setwise_server.ingest._results import result_to_proto, split
 
 __all__ = ["Shared", "UpsertStream"]
@@ -75,7 +75,8 @@ class UpsertStream:
         self._inbox: deque[_Item] = deque()
         self._changed = threading.Condition()
         self._no_more = False
-        self._unanswered = 0
+        self._unanswered = 0  # bytes
+        self._open = 0  # images that were not yet told what became of them
         self._outbox: SimpleQueue[_Done | None] = SimpleQueue()
 
     def run(self, requests: Iterator[pb.UpsertRequest]) -> None:
@@ -94,6 +95,8 @@ class UpsertStream:
                 self._changed.notify_all()
             self._committer.hurry()
             worker.join()
+            with self._changed:
+                self._changed.wait_for(lambda: not self._open)
             self._outbox.put(None)
             sender.join()
         self._call.check()
@@ -110,6 +113,7 @@ class UpsertStream:
             self._budget.take(size, self._call, self._advise)
             with self._changed:
                 self._unanswered += size
+                self._open += len(items)
                 self._inbox.extend(items)
                 self._changed.notify_all()
             while not self._room():
@@ -129,17 +133,15 @@ class UpsertStream:
         self._emit(pb.UpsertResponse(backoff=advice))
 
     def _work(self) -> None:
-        submitted: list[Future[Written]] = []
         while batch := self._take():
             try:
-                future = self._submit(batch)
-            except Exception as error:  # nobody left to answer, or nothing to write to: told for each image
-                self._done([_Done(result_to_proto(item.number, item.input.id, error)) for item in batch], batch)
+                self._call.check()
+                inputs = [item.input for item in batch]
+                taken = self._intake.changes(self._entry, inputs, self._mode, self._call.check)
+            except Exception as error:  # nobody is left to answer
+                self._tell(batch, [error] * len(batch))
             else:
-                submitted = [each for each in submitted if not each.done()]
-                submitted.append(future)
-        for future in submitted:
-            future.exception()
+                self._submit(batch, taken)
 
     def _take(self) -> list[_Item]:
         """What has come, at most a batch; empty when no more will."""
@@ -147,16 +149,16 @@ class UpsertStream:
             self._changed.wait_for(lambda: self._inbox or self._no_more)
             return [self._inbox.popleft() for _ in range(min(BATCH, len(self._inbox)))]
 
-    def _submit(self, batch: Sequence[_Item]) -> Future[Written]:
-        self._call.check()
-        taken = self._intake.changes(self._entry, [item.input for item in batch], self._mode, self._call.check)
-        changes, good, bad = split(taken)
-        wrong = [batch[place] for place in bad]
-        self._done([_Done(result_to_proto(batch[i].number, batch[i].input.id, taken[i])) for i in bad], wrong)
-        written = [batch[place] for place in good]
-        future = self._committer.submit(changes, check=self._call.check, urgent=self._urgent())
-        future.add_done_callback(lambda done: self._committed(done, written))
-        return future
+    def _submit(self, batch: Sequence[_Item], taken: Sequence[Taken]) -> None:
+        changes, faults = split(taken)
+        self._tell([batch[place] for place in faults], list(faults.values()))
+        items = [batch[place] for place in changes]
+        try:
+            future = self._committer.submit(tuple(changes.values()), check=self._call.check, urgent=self._urgent())
+        except EngineError as error:  # the collection was dropped
+            self._tell(items, [error] * len(items))
+        else:
+            future.add_done_callback(lambda done: self._committed(done, items))
 
     def _urgent(self) -> bool:
         """Whether to wait for more would only hold the caller up: all that came is on its way, and no more comes or he
@@ -167,22 +169,23 @@ class UpsertStream:
     def _committed(self, future: Future[Written], items: Sequence[_Item]) -> None:
         error = future.exception()
         if error is None:
-            written = future.result()
-            results, version = written.results, written.version
+            self._tell(items, future.result().results, future.result().version)
         else:
             fault = error if isinstance(error, Exception) else EngineError(str(error))
-            results, version = (fault,) * len(items), 0
-        pairs = zip(items, results, strict=True)
-        self._done([_Done(result_to_proto(i.number, i.input.id, each), version) for i, each in pairs], items)
+            self._tell(items, [fault] * len(items))
 
-    def _done(self, results: Sequence[_Done], items: Sequence[_Item]) -> None:
-        size = sum(item.size for item in items)
-        self._budget.give(size)
-        with self._changed:
-            self._unanswered -= size
-            self._changed.notify_all()
-        for result in results:
-            self._outbox.put(result)
+    def _tell(self, items: Sequence[_Item], results: Sequence[Outcome | Exception], version: int = 0) -> None:
+        """Say what became of images, of each once."""
+        try:
+            for item, result in zip(items, results, strict=True):
+                self._outbox.put(_Done(result_to_proto(item.number, item.input.id, result), version))
+        finally:
+            size = sum(item.size for item in items)
+            self._budget.give(size)
+            with self._changed:
+                self._unanswered -= size
+                self._open -= len(items)
+                self._changed.notify_all()
 
     def _send(self) -> None:
         while done := self._next():
