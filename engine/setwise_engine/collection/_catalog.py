@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import json
 import math
+import os
 import sqlite3
 import threading
 import time
@@ -30,7 +31,6 @@ __all__ = [
     "settings_meta",
 ]
 
-_SQLITE_MAGIC = b"SQLite format 3\0"
 POOL_SIZE = 16
 WRITER_CACHE_BYTES = 32 << 20
 _BUSY_MS = 5000
@@ -71,21 +71,20 @@ class Catalog:
         self._seen: tuple[int, ...] = ()
         self._writer: sqlite3.Connection | None = None
         self._shortened = -math.inf
-        _check_magic(folder)
-        self._number = self._file.stat().st_ino
-        with self.reading() as connection, sqlite_errors(folder):
+        self._number = _inode(folder)
+        with self.reading() as connection, sqlite_errors(folder), _told_apart(folder):
             check_identity(connection, folder)
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """A connection inside one read transaction: every query in the `with` sees the same version."""
-        connection = self._take()
+        connection, seen = self._take()
         try:
             with sqlite_errors(self.folder):
                 connection.execute("BEGIN")
             yield connection
         finally:
-            self._give(connection)
+            self._give(connection, seen)
 
     @contextlib.contextmanager
     def writing(self, disk: Disk, *, counted: bool = True) -> Iterator[tuple[sqlite3.Connection, int]]:
@@ -158,21 +157,23 @@ class Catalog:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         connection.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
 
-    def _take(self) -> sqlite3.Connection:
+    def _take(self) -> tuple[sqlite3.Connection, tuple[int, ...]]:
+        """A connection for reading, and what the file was like when it was taken."""
         with self._lock:
             if self._closed:
                 raise CollectionError(f"collection {self.folder} is closed; open it again")
             stale = self._drop_if_changed()
-            connection = self._pool.pop() if self._pool else None
+            connection, seen = self._pool.pop() if self._pool else None, self._seen
         for old in stale:
             old.close()
-        return connection or self._connect_reader()
+        return connection or self._connect_reader(), seen
 
-    def _give(self, connection: sqlite3.Connection) -> None:
+    def _give(self, connection: sqlite3.Connection, seen: tuple[int, ...]) -> None:
         with contextlib.suppress(sqlite3.Error):
             connection.rollback()
             with self._lock:
-                if not self._closed and len(self._pool) < POOL_SIZE:
+                # One that was in use while the file changed under it still has the old pages.
+                if not self._closed and seen == self._seen and len(self._pool) < POOL_SIZE:
                     self._pool.append(connection)
                     return
         connection.close()
@@ -267,18 +268,37 @@ def _connect(file: Path, options: str) -> sqlite3.Connection:
     return sqlite3.connect(uri, uri=True, timeout=_BUSY_MS / 1000, isolation_level=None, check_same_thread=False)
 
 
-def _check_magic(folder: Path) -> None:
+def _inode(folder: Path) -> int:
+    """Number of the file. Raises FormatError when there is none, CollectionError when it is unreachable."""
     file = folder / CATALOG_FILE
     try:
-        with file.open("rb") as stream:
-            magic = stream.read(len(_SQLITE_MAGIC))
+        number = file.stat().st_ino
     except FileNotFoundError:
         message = f"{folder} holds no {CATALOG_FILE}, so it is not a collection; give a folder made by `setwise index`"
         raise FormatError(message) from None
     except OSError as error:
-        raise CollectionError(f"{file} cannot be read ({error.strerror}); check its rights") from error
-    if magic == _SQLITE_MAGIC:
-        return
+        raise CollectionError(f"{file} cannot be reached ({error.strerror}); check its rights") from error
+    if not os.access(file, os.R_OK):
+        raise CollectionError(f"{file} cannot be read by this process; check its rights")
+    return number
+
+
+@contextlib.contextmanager
+def _told_apart(folder: Path) -> Iterator[None]:
+    """Raises CorruptError for a damaged catalog, and FormatError for a file that never was one, when SQLite says so.
+
+    Only SQLite may look into the file: whoever else opens and closes it takes from this whole process the locks that
+    SQLite holds on it (https://www.sqlite.org/howtocorrupt.html, 2.2), and then the log is removed under our feet when
+    another process ends.
+    """
+    file = folder / CATALOG_FILE
+    try:
+        if file.stat().st_size:
+            yield
+            return
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_NOTADB:
+            raise
     if (folder / "encoder.safetensors").exists():
         raise CorruptError(f"{file} is damaged: it does not begin like an SQLite file; restore it from a backup")
     raise FormatError(f"{file} is not an SQLite file, so not a catalog; give a folder made by `setwise index`")
