@@ -55,3 +55,53 @@ def collection(folder: Path, settings: Settings, tiny: Encoder) -> Iterator[Coll
     """An empty collection."""
     with Collection.create(folder, settings, tiny) as made:
         yield made
+
+
+@pytest.fixture
+def scattered(collection: Collection, make: Make) -> Collection:
+    """Twenty segments of three images; some replaced or deleted, one without tokens; with metadata and thumbnails."""
+    for n in range(20):
+        collection.append(
+            [
+                make(
+                    f"{n}-{i}", 10 * n + i, 1, 1 + i, metadata={"n": n, "i": i}, thumbnail=b"j" * i, content_hash=f"{n}"
+                )
+                for i in range(3)
+            ]
+        )
+    collection.append(
+        [
+            ImageRecord(
+                "empty", FeatureSet(np.zeros((0, 8), np.float16), Stage.ENCODED, "", collection.encoder.fingerprint)
+            )
+        ]
+    )
+    collection.append([make(f"{n}-0", 999 + n, metadata={"again": n}) for n in range(0, 20, 6)])
+    collection.delete([f"{n}-1" for n in range(0, 20, 3)] + ["3-0", "3-2"])
+    return collection
+
+
+@pytest.fixture
+def content() -> Callable[[Collection], dict[str, tuple[Any, ...]]]:
+    """content(collection): everything that is stored of every image, but where it lies."""
+    return _content
+
+
+def _content(collection: Collection) -> dict[str, tuple[Any, ...]]:
+    with collection.snapshot() as snapshot:
+        keys = snapshot.page("", 1000)
+        known = collection.sources()
+        return {
+            image.id: (
+                *(repr(image.metadata), image.grid, image.image_size, image.tokens, image.thumbnail),
+                *(snapshot.tokens(key).tobytes(), snapshot.coarse(key).tobytes(), snapshot.square(key)),
+                known[image.id].content_hash,
+            )
+            for key, image in zip(keys, snapshot.stored(keys, thumbnails=True), strict=True)
+        }
+
+
+@pytest.fixture
+def files() -> Callable[[Collection], list[str]]:
+    """files(collection): the names of its segments' files."""
+    return lambda collection: sorted(path.name for path in (collection.path / "segments").iterdir())
