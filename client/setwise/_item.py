@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -26,12 +26,13 @@ class Item:
         client.upsert([setwise.Item("beach.jpg", Path("photos/beach.jpg"), {"year": 2021, "tags": ["sea", "sky"]})])
 
     id: 1 to 1000 characters. image: a path, bytes of an image file, a PIL image, a uint8 array of pixels, or a
-    `setwise.FeatureSet`. metadata: names with None, bool, int, float, text, or lists of those; at most 1 MiB.
+    `setwise.FeatureSet`. metadata: names with None, bool, int, float, text, or lists of those; at most 1 MiB. An image
+    that is stored already gets exactly these; when none are given (None) it keeps those that it has.
     """
 
     id: str | Id
     image: PictureLike | FeatureSet
-    metadata: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] | None = None
 
 
 ItemLike: TypeAlias = str | os.PathLike[str] | tuple[str | Id, PictureLike | FeatureSet] | Item
@@ -87,12 +88,12 @@ def _item(given: Any) -> Item:
 
 
 def _message(name: str, item: Item, limits: Limits) -> images_pb2.ImageInput:
-    metadata = metadata_message(item.metadata)
+    keep = item.metadata is None
+    message = images_pb2.ImageInput(id=name, metadata=metadata_message(item.metadata or {}), keep_metadata=keep)
     if isinstance(item.image, FeatureSet):
-        message = images_pb2.ImageInput(id=name, features=features_message(item.image), metadata=metadata)
+        message.features.CopyFrom(features_message(item.image))
     else:
-        data, _ = picture_bytes(item.image, limits.max_image_bytes, "image")
-        message = images_pb2.ImageInput(id=name, image=data, metadata=metadata)
+        message.image, _ = picture_bytes(item.image, limits.max_image_bytes, "image")
     size, most = message.ByteSize() + SLACK, limits.max_message_bytes
     if most and size > most:
         what = f"image {name!r} takes {size:,} bytes with its metadata and the server accepts {most:,}"

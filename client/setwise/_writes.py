@@ -39,6 +39,7 @@ class Writes(Driver):
             of an id and an image, or `setwise.Item`s. An image is what `search` takes as a picture, or a FeatureSet.
         mode: "upsert" stores new ids and replaces known ones, "insert" refuses known ones, "update" unknown ones.
             An image that is stored already, by id and content, costs next to nothing: the same call may be repeated.
+            An item without metadata leaves a stored image the metadata that it has.
         on_error: what to do when an image fails: "raise" its error once everything sent before is answered, "collect"
             them in the report, or a function that is given each `setwise.Failure`.
         progress: True for a line on stderr, or a function that is given a `setwise.Progress` now and then.

@@ -37,6 +37,9 @@ CALLS: dict[str, Call] = {
     "search many where": lambda c: c.search_many([setwise.Id("set-03"), setwise.Id("set-04")], where="number < 5", k=2),
     "upsert": lambda c: c.upsert([item("new", 1, year=2020), item("set-03", 2, year=2021)]),
     "upsert again": lambda c: c.upsert([item("new", 1, year=2020), item("set-03", 2, year=2022)]),
+    "upsert without metadata": lambda c: c.upsert([("new", item("new", 8).image), ("fresh", item("fresh", 9).image)]),
+    "metadata that stayed": lambda c: c.get("new"),
+    "metadata of a new one": lambda c: c.get("fresh"),
     "the same id often": lambda c: c.upsert(item("often", seed, n=seed) for seed in range(30)),
     "insert": lambda c: c.upsert([item("new", 1), item("newer", 3)], mode="insert", on_error="collect"),
     "update by upsert": lambda c: c.upsert([item("absent", 1), item("newer", 4)], mode="update", on_error="collect"),
@@ -160,3 +163,9 @@ def test_the_answers_are_those_that_are_meant(in_process: dict[str, Any]) -> Non
     assert in_process["delete"] == {"deleted": 1, "missing": ["absent"]}
     assert in_process["get"][0]["metadata"] == {"only": None, "n": 1}
     assert in_process["count of nothing"] == 0
+
+
+def test_an_image_that_comes_without_metadata_keeps_its_own(in_process: dict[str, Any]) -> None:
+    assert in_process["upsert without metadata"]["replaced"] == in_process["upsert without metadata"]["inserted"] == 1
+    assert in_process["metadata that stayed"][0]["metadata"] == {"year": 2020}
+    assert in_process["metadata of a new one"][0]["metadata"] == {}

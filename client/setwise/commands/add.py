@@ -16,7 +16,8 @@ HELP = "store images in a collection, also while it serves"
 
 _DESCRIPTION = """
 Stores image files, and returns once they are on disk for good. What is stored already is left as it is, so that the
-same command may be repeated. Ids are the paths inside the folders, as in `setwise index`.
+same command may be repeated; with --metadata it gets exactly that metadata. Ids are the paths inside the folders, as in
+`setwise index`.
 """
 
 
@@ -51,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     import setwise
     from setwise._files import list_files
 
-    metadata = dict(args.metadata)
+    metadata = dict(args.metadata) or None
     files = list_files(args.sources, args.prefix)
     items = [setwise.Item(id, path, metadata) for id, path in files]
     with setwise.connect(args.target, collection=args.collection, timeout=args.timeout) as client:

@@ -23,10 +23,14 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """Store an image. One that is stored with the same, not empty, content hash keeps its features."""
+    """Store an image. One that is stored with the same, not empty, content hash keeps its features.
+
+    keep_metadata: an image that is there keeps its metadata; the record's is that of a new one.
+    """
 
     record: ImageRecord
     mode: Mode = Mode.UPSERT
+    keep_metadata: bool = False
 
 
 @dataclass(frozen=True, slots=True)

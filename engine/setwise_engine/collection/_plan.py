@@ -127,6 +127,8 @@ def _put(number: int, put: Put, metadata: str, state: _State, always_store: bool
         return Outcome.INSERTED, _New(number, record.content_hash, metadata, record.source)
     if put.mode is Mode.INSERT:
         raise AlreadyExists(f"there is an image {record.id!r} already; upsert it to replace it", field="id")
+    if put.keep_metadata:
+        metadata = state.metadata
     if always_store or not record.content_hash or record.content_hash != state.content_hash:
         return Outcome.REPLACED, _New(number, record.content_hash, metadata, record.source)
     source = record.source or state.source

@@ -26,7 +26,7 @@ from setwise_proto.v1 import filters_pb2 as setwise__proto_dot_v1_dot_filters__p
 from setwise_proto.v1 import types_pb2 as setwise__proto_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dsetwise_proto/v1/images.proto\x12\nsetwise.v1\x1a\x1esetwise_proto/v1/filters.proto\x1a\x1csetwise_proto/v1/types.proto\"\xa2\x02\n\x05Image\x12\n\n\x02id\x18\x01 \x01(\t\x12\x31\n\x08metadata\x18\x02 \x03(\x0b\x32\x1f.setwise.v1.Image.MetadataEntry\x12)\n\nimage_size\x18\x03 \x01(\x0b\x32\x15.setwise.v1.ImageSize\x12\x1e\n\x04grid\x18\x04 \x01(\x0b\x32\x10.setwise.v1.Grid\x12\x0e\n\x06tokens\x18\x05 \x01(\r\x12\x11\n\tthumbnail\x18\x06 \x01(\x0c\x12(\n\x08\x66\x65\x61tures\x18\x07 \x01(\x0b\x32\x16.setwise.v1.FeatureSet\x1a\x42\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12 \n\x05value\x18\x02 \x01(\x0b\x32\x11.setwise.v1.Value:\x02\x38\x01\"f\n\x0fGetImageRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\x19\n\x11include_thumbnail\x18\x03 \x01(\x08\x12\x18\n\x10include_features\x18\x04 \x01(\x08\"4\n\x10GetImageResponse\x12 \n\x05image\x18\x01 \x01(\x0b\x32\x11.setwise.v1.Image\"\x9f\x01\n\x11ListImagesRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x16\n\tpage_size\x18\x02 \x01(\rH\x00\x88\x01\x01\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x19\n\x11include_thumbnail\x18\x04 \x01(\x08\x12!\n\x05where\x18\x05 \x01(\x0b\x32\x12.setwise.v1.FilterB\x0c\n\n_page_size\"_\n\x12ListImagesResponse\x12!\n\x06images\x18\x01 \x03(\x0b\x32\x11.setwise.v1.Image\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\r\n\x05total\x18\x03 \x01(\x04\"\xdc\x01\n\nImageInput\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x05image\x18\x02 \x01(\x0cH\x00\x12*\n\x08\x66\x65\x61tures\x18\x03 \x01(\x0b\x32\x16.setwise.v1.FeatureSetH\x00\x12\x36\n\x08metadata\x18\x04 \x03(\x0b\x32$.setwise.v1.ImageInput.MetadataEntry\x1a\x42\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12 \n\x05value\x18\x02 \x01(\x0b\x32\x11.setwise.v1.Value:\x02\x38\x01\x42\t\n\x07\x63ontent\"G\n\x0bUpsertStart\x12\x12\n\ncollection\x18\x01 \x01(\t\x12$\n\x04mode\x18\x02 \x01(\x0e\x32\x16.setwise.v1.UpsertMode\"4\n\nUpsertData\x12&\n\x06images\x18\x01 \x03(\x0b\x32\x16.setwise.v1.ImageInput\"l\n\rUpsertRequest\x12(\n\x05start\x18\x01 \x01(\x0b\x32\x17.setwise.v1.UpsertStartH\x00\x12&\n\x04\x64\x61ta\x18\x02 \x01(\x0b\x32\x16.setwise.v1.UpsertDataH\x00\x42\t\n\x07message\"A\n\rUpsertStarted\x12\x14\n\x0cwindow_bytes\x18\x01 \x01(\x04\x12\x1a\n\x12\x63ollection_version\x18\x02 \x01(\x04\"R\n\nUpsertAcks\x12\x1a\n\x12\x63ollection_version\x18\x01 \x01(\x04\x12(\n\x07results\x18\x02 \x03(\x0b\x32\x17.setwise.v1.ImageResult\"\x81\x01\n\x0bImageResult\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\n\n\x02id\x18\x02 \x01(\t\x12#\n\x04\x64one\x18\x03 \x01(\x0e\x32\x13.setwise.v1.OutcomeH\x00\x12&\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x15.setwise.v1.ItemErrorH\x00\x42\t\n\x07outcome\"6\n\rUpsertBackoff\x12\x0f\n\x07seconds\x18\x01 \x01(\x01\x12\x14\n\x0cwindow_bytes\x18\x02 \x01(\x04\"\x14\n\x12UpsertShuttingDown\"\xd8\x01\n\x0eUpsertResponse\x12,\n\x07started\x18\x01 \x01(\x0b\x32\x19.setwise.v1.UpsertStartedH\x00\x12&\n\x04\x61\x63ks\x18\x02 \x01(\x0b\x32\x16.setwise.v1.UpsertAcksH\x00\x12,\n\x07\x62\x61\x63koff\x18\x03 \x01(\x0b\x32\x19.setwise.v1.UpsertBackoffH\x00\x12\x37\n\rshutting_down\x18\x04 \x01(\x0b\x32\x1e.setwise.v1.UpsertShuttingDownH\x00\x42\t\n\x07message\"w\n\x13UpsertImagesRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12$\n\x04mode\x18\x02 \x01(\x0e\x32\x16.setwise.v1.UpsertMode\x12&\n\x06images\x18\x03 \x03(\x0b\x32\x16.setwise.v1.ImageInput\"\\\n\x14UpsertImagesResponse\x12\x1a\n\x12\x63ollection_version\x18\x01 \x01(\x04\x12(\n\x07results\x18\x02 \x03(\x0b\x32\x17.setwise.v1.ImageResult\"Y\n\x13\x44\x65leteImagesRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0b\n\x03ids\x18\x02 \x03(\t\x12!\n\x05where\x18\x03 \x01(\x0b\x32\x12.setwise.v1.Filter\"X\n\x14\x44\x65leteImagesResponse\x12\x0f\n\x07\x64\x65leted\x18\x01 \x01(\x04\x12\x13\n\x0bmissing_ids\x18\x02 \x03(\t\x12\x1a\n\x12\x63ollection_version\x18\x03 \x01(\x04\"\xae\x01\n\x0eMetadataChange\x12\n\n\x02id\x18\x01 \x01(\t\x12\x30\n\x03set\x18\x02 \x03(\x0b\x32#.setwise.v1.MetadataChange.SetEntry\x12\x0e\n\x06remove\x18\x03 \x03(\t\x12\x0f\n\x07replace\x18\x04 \x01(\x08\x1a=\n\x08SetEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12 \n\x05value\x18\x02 \x01(\x0b\x32\x11.setwise.v1.Value:\x02\x38\x01\"X\n\x15UpdateMetadataRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12+\n\x07\x63hanges\x18\x02 \x03(\x0b\x32\x1a.setwise.v1.MetadataChange\"^\n\x16UpdateMetadataResponse\x12\x1a\n\x12\x63ollection_version\x18\x01 \x01(\x04\x12(\n\x07results\x18\x02 \x03(\x0b\x32\x17.setwise.v1.ImageResult\"K\n\x12\x43ountImagesRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12!\n\x05where\x18\x02 \x01(\x0b\x32\x12.setwise.v1.Filter\"@\n\x13\x43ountImagesResponse\x12\r\n\x05\x63ount\x18\x01 \x01(\x04\x12\x1a\n\x12\x63ollection_version\x18\x02 \x01(\x04*q\n\nUpsertMode\x12\x1b\n\x17UPSERT_MODE_UNSPECIFIED\x10\x00\x12\x16\n\x12UPSERT_MODE_UPSERT\x10\x01\x12\x16\n\x12UPSERT_MODE_INSERT\x10\x02\x12\x16\n\x12UPSERT_MODE_UPDATE\x10\x03*\xa4\x01\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x14\n\x10OUTCOME_INSERTED\x10\x01\x12\x14\n\x10OUTCOME_REPLACED\x10\x02\x12\x15\n\x11OUTCOME_UNCHANGED\x10\x03\x12\x13\n\x0fOUTCOME_UPDATED\x10\x04\x12\x13\n\x0fOUTCOME_REMOVED\x10\x05\x12\x13\n\x0fOUTCOME_MISSING\x10\x06\x32\xb6\x04\n\x0cImageService\x12\x43\n\x06Upsert\x12\x19.setwise.v1.UpsertRequest\x1a\x1a.setwise.v1.UpsertResponse(\x01\x30\x01\x12Q\n\x0cUpsertImages\x12\x1f.setwise.v1.UpsertImagesRequest\x1a .setwise.v1.UpsertImagesResponse\x12Q\n\x0c\x44\x65leteImages\x12\x1f.setwise.v1.DeleteImagesRequest\x1a .setwise.v1.DeleteImagesResponse\x12W\n\x0eUpdateMetadata\x12!.setwise.v1.UpdateMetadataRequest\x1a\".setwise.v1.UpdateMetadataResponse\x12N\n\x0b\x43ountImages\x12\x1e.setwise.v1.CountImagesRequest\x1a\x1f.setwise.v1.CountImagesResponse\x12\x45\n\x08GetImage\x12\x1b.setwise.v1.GetImageRequest\x1a\x1c.setwise.v1.GetImageResponse\x12K\n\nListImages\x12\x1d.setwise.v1.ListImagesRequest\x1a\x1e.setwise.v1.ListImagesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dsetwise_proto/v1/images.proto\x12\nsetwise.v1\x1a\x1esetwise_proto/v1/filters.proto\x1a\x1csetwise_proto/v1/types.proto\"\xa2\x02\n\x05Image\x12\n\n\x02id\x18\x01 \x01(\t\x12\x31\n\x08metadata\x18\x02 \x03(\x0b\x32\x1f.setwise.v1.Image.MetadataEntry\x12)\n\nimage_size\x18\x03 \x01(\x0b\x32\x15.setwise.v1.ImageSize\x12\x1e\n\x04grid\x18\x04 \x01(\x0b\x32\x10.setwise.v1.Grid\x12\x0e\n\x06tokens\x18\x05 \x01(\r\x12\x11\n\tthumbnail\x18\x06 \x01(\x0c\x12(\n\x08\x66\x65\x61tures\x18\x07 \x01(\x0b\x32\x16.setwise.v1.FeatureSet\x1a\x42\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12 \n\x05value\x18\x02 \x01(\x0b\x32\x11.setwise.v1.Value:\x02\x38\x01\"f\n\x0fGetImageRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\x19\n\x11include_thumbnail\x18\x03 \x01(\x08\x12\x18\n\x10include_features\x18\x04 \x01(\x08\"4\n\x10GetImageResponse\x12 \n\x05image\x18\x01 \x01(\x0b\x32\x11.setwise.v1.Image\"\x9f\x01\n\x11ListImagesRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x16\n\tpage_size\x18\x02 \x01(\rH\x00\x88\x01\x01\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x19\n\x11include_thumbnail\x18\x04 \x01(\x08\x12!\n\x05where\x18\x05 \x01(\x0b\x32\x12.setwise.v1.FilterB\x0c\n\n_page_size\"_\n\x12ListImagesResponse\x12!\n\x06images\x18\x01 \x03(\x0b\x32\x11.setwise.v1.Image\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\r\n\x05total\x18\x03 \x01(\x04\"\xf3\x01\n\nImageInput\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x05image\x18\x02 \x01(\x0cH\x00\x12*\n\x08\x66\x65\x61tures\x18\x03 \x01(\x0b\x32\x16.setwise.v1.FeatureSetH\x00\x12\x36\n\x08metadata\x18\x04 \x03(\x0b\x32$.setwise.v1.ImageInput.MetadataEntry\x12\x15\n\rkeep_metadata\x18\x05 \x01(\x08\x1a\x42\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12 \n\x05value\x18\x02 \x01(\x0b\x32\x11.setwise.v1.Value:\x02\x38\x01\x42\t\n\x07\x63ontent\"G\n\x0bUpsertStart\x12\x12\n\ncollection\x18\x01 \x01(\t\x12$\n\x04mode\x18\x02 \x01(\x0e\x32\x16.setwise.v1.UpsertMode\"4\n\nUpsertData\x12&\n\x06images\x18\x01 \x03(\x0b\x32\x16.setwise.v1.ImageInput\"l\n\rUpsertRequest\x12(\n\x05start\x18\x01 \x01(\x0b\x32\x17.setwise.v1.UpsertStartH\x00\x12&\n\x04\x64\x61ta\x18\x02 \x01(\x0b\x32\x16.setwise.v1.UpsertDataH\x00\x42\t\n\x07message\"A\n\rUpsertStarted\x12\x14\n\x0cwindow_bytes\x18\x01 \x01(\x04\x12\x1a\n\x12\x63ollection_version\x18\x02 \x01(\x04\"R\n\nUpsertAcks\x12\x1a\n\x12\x63ollection_version\x18\x01 \x01(\x04\x12(\n\x07results\x18\x02 \x03(\x0b\x32\x17.setwise.v1.ImageResult\"\x81\x01\n\x0bImageResult\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\n\n\x02id\x18\x02 \x01(\t\x12#\n\x04\x64one\x18\x03 \x01(\x0e\x32\x13.setwise.v1.OutcomeH\x00\x12&\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x15.setwise.v1.ItemErrorH\x00\x42\t\n\x07outcome\"6\n\rUpsertBackoff\x12\x0f\n\x07seconds\x18\x01 \x01(\x01\x12\x14\n\x0cwindow_bytes\x18\x02 \x01(\x04\"\x14\n\x12UpsertShuttingDown\"\xd8\x01\n\x0eUpsertResponse\x12,\n\x07started\x18\x01 \x01(\x0b\x32\x19.setwise.v1.UpsertStartedH\x00\x12&\n\x04\x61\x63ks\x18\x02 \x01(\x0b\x32\x16.setwise.v1.UpsertAcksH\x00\x12,\n\x07\x62\x61\x63koff\x18\x03 \x01(\x0b\x32\x19.setwise.v1.UpsertBackoffH\x00\x12\x37\n\rshutting_down\x18\x04 \x01(\x0b\x32\x1e.setwise.v1.UpsertShuttingDownH\x00\x42\t\n\x07message\"w\n\x13UpsertImagesRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12$\n\x04mode\x18\x02 \x01(\x0e\x32\x16.setwise.v1.UpsertMode\x12&\n\x06images\x18\x03 \x03(\x0b\x32\x16.setwise.v1.ImageInput\"\\\n\x14UpsertImagesResponse\x12\x1a\n\x12\x63ollection_version\x18\x01 \x01(\x04\x12(\n\x07results\x18\x02 \x03(\x0b\x32\x17.setwise.v1.ImageResult\"Y\n\x13\x44\x65leteImagesRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0b\n\x03ids\x18\x02 \x03(\t\x12!\n\x05where\x18\x03 \x01(\x0b\x32\x12.setwise.v1.Filter\"X\n\x14\x44\x65leteImagesResponse\x12\x0f\n\x07\x64\x65leted\x18\x01 \x01(\x04\x12\x13\n\x0bmissing_ids\x18\x02 \x03(\t\x12\x1a\n\x12\x63ollection_version\x18\x03 \x01(\x04\"\xae\x01\n\x0eMetadataChange\x12\n\n\x02id\x18\x01 \x01(\t\x12\x30\n\x03set\x18\x02 \x03(\x0b\x32#.setwise.v1.MetadataChange.SetEntry\x12\x0e\n\x06remove\x18\x03 \x03(\t\x12\x0f\n\x07replace\x18\x04 \x01(\x08\x1a=\n\x08SetEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12 \n\x05value\x18\x02 \x01(\x0b\x32\x11.setwise.v1.Value:\x02\x38\x01\"X\n\x15UpdateMetadataRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12+\n\x07\x63hanges\x18\x02 \x03(\x0b\x32\x1a.setwise.v1.MetadataChange\"^\n\x16UpdateMetadataResponse\x12\x1a\n\x12\x63ollection_version\x18\x01 \x01(\x04\x12(\n\x07results\x18\x02 \x03(\x0b\x32\x17.setwise.v1.ImageResult\"K\n\x12\x43ountImagesRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12!\n\x05where\x18\x02 \x01(\x0b\x32\x12.setwise.v1.Filter\"@\n\x13\x43ountImagesResponse\x12\r\n\x05\x63ount\x18\x01 \x01(\x04\x12\x1a\n\x12\x63ollection_version\x18\x02 \x01(\x04*q\n\nUpsertMode\x12\x1b\n\x17UPSERT_MODE_UNSPECIFIED\x10\x00\x12\x16\n\x12UPSERT_MODE_UPSERT\x10\x01\x12\x16\n\x12UPSERT_MODE_INSERT\x10\x02\x12\x16\n\x12UPSERT_MODE_UPDATE\x10\x03*\xa4\x01\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x14\n\x10OUTCOME_INSERTED\x10\x01\x12\x14\n\x10OUTCOME_REPLACED\x10\x02\x12\x15\n\x11OUTCOME_UNCHANGED\x10\x03\x12\x13\n\x0fOUTCOME_UPDATED\x10\x04\x12\x13\n\x0fOUTCOME_REMOVED\x10\x05\x12\x13\n\x0fOUTCOME_MISSING\x10\x06\x32\xb6\x04\n\x0cImageService\x12\x43\n\x06Upsert\x12\x19.setwise.v1.UpsertRequest\x1a\x1a.setwise.v1.UpsertResponse(\x01\x30\x01\x12Q\n\x0cUpsertImages\x12\x1f.setwise.v1.UpsertImagesRequest\x1a .setwise.v1.UpsertImagesResponse\x12Q\n\x0c\x44\x65leteImages\x12\x1f.setwise.v1.DeleteImagesRequest\x1a .setwise.v1.DeleteImagesResponse\x12W\n\x0eUpdateMetadata\x12!.setwise.v1.UpdateMetadataRequest\x1a\".setwise.v1.UpdateMetadataResponse\x12N\n\x0b\x43ountImages\x12\x1e.setwise.v1.CountImagesRequest\x1a\x1f.setwise.v1.CountImagesResponse\x12\x45\n\x08GetImage\x12\x1b.setwise.v1.GetImageRequest\x1a\x1c.setwise.v1.GetImageResponse\x12K\n\nListImages\x12\x1d.setwise.v1.ListImagesRequest\x1a\x1e.setwise.v1.ListImagesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,10 +39,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_IMAGEINPUT_METADATAENTRY']._serialized_options = b'8\001'
   _globals['_METADATACHANGE_SETENTRY']._loaded_options = None
   _globals['_METADATACHANGE_SETENTRY']._serialized_options = b'8\001'
-  _globals['_UPSERTMODE']._serialized_start=2759
-  _globals['_UPSERTMODE']._serialized_end=2872
-  _globals['_OUTCOME']._serialized_start=2875
-  _globals['_OUTCOME']._serialized_end=3039
+  _globals['_UPSERTMODE']._serialized_start=2782
+  _globals['_UPSERTMODE']._serialized_end=2895
+  _globals['_OUTCOME']._serialized_start=2898
+  _globals['_OUTCOME']._serialized_end=3062
   _globals['_IMAGE']._serialized_start=108
   _globals['_IMAGE']._serialized_end=398
   _globals['_IMAGE_METADATAENTRY']._serialized_start=332
@@ -56,47 +56,47 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTIMAGESRESPONSE']._serialized_start=720
   _globals['_LISTIMAGESRESPONSE']._serialized_end=815
   _globals['_IMAGEINPUT']._serialized_start=818
-  _globals['_IMAGEINPUT']._serialized_end=1038
+  _globals['_IMAGEINPUT']._serialized_end=1061
   _globals['_IMAGEINPUT_METADATAENTRY']._serialized_start=332
   _globals['_IMAGEINPUT_METADATAENTRY']._serialized_end=398
-  _globals['_UPSERTSTART']._serialized_start=1040
-  _globals['_UPSERTSTART']._serialized_end=1111
-  _globals['_UPSERTDATA']._serialized_start=1113
-  _globals['_UPSERTDATA']._serialized_end=1165
-  _globals['_UPSERTREQUEST']._serialized_start=1167
-  _globals['_UPSERTREQUEST']._serialized_end=1275
-  _globals['_UPSERTSTARTED']._serialized_start=1277
-  _globals['_UPSERTSTARTED']._serialized_end=1342
-  _globals['_UPSERTACKS']._serialized_start=1344
-  _globals['_UPSERTACKS']._serialized_end=1426
-  _globals['_IMAGERESULT']._serialized_start=1429
-  _globals['_IMAGERESULT']._serialized_end=1558
-  _globals['_UPSERTBACKOFF']._serialized_start=1560
-  _globals['_UPSERTBACKOFF']._serialized_end=1614
-  _globals['_UPSERTSHUTTINGDOWN']._serialized_start=1616
-  _globals['_UPSERTSHUTTINGDOWN']._serialized_end=1636
-  _globals['_UPSERTRESPONSE']._serialized_start=1639
-  _globals['_UPSERTRESPONSE']._serialized_end=1855
-  _globals['_UPSERTIMAGESREQUEST']._serialized_start=1857
-  _globals['_UPSERTIMAGESREQUEST']._serialized_end=1976
-  _globals['_UPSERTIMAGESRESPONSE']._serialized_start=1978
-  _globals['_UPSERTIMAGESRESPONSE']._serialized_end=2070
-  _globals['_DELETEIMAGESREQUEST']._serialized_start=2072
-  _globals['_DELETEIMAGESREQUEST']._serialized_end=2161
-  _globals['_DELETEIMAGESRESPONSE']._serialized_start=2163
-  _globals['_DELETEIMAGESRESPONSE']._serialized_end=2251
-  _globals['_METADATACHANGE']._serialized_start=2254
-  _globals['_METADATACHANGE']._serialized_end=2428
-  _globals['_METADATACHANGE_SETENTRY']._serialized_start=2367
-  _globals['_METADATACHANGE_SETENTRY']._serialized_end=2428
-  _globals['_UPDATEMETADATAREQUEST']._serialized_start=2430
-  _globals['_UPDATEMETADATAREQUEST']._serialized_end=2518
-  _globals['_UPDATEMETADATARESPONSE']._serialized_start=2520
-  _globals['_UPDATEMETADATARESPONSE']._serialized_end=2614
-  _globals['_COUNTIMAGESREQUEST']._serialized_start=2616
-  _globals['_COUNTIMAGESREQUEST']._serialized_end=2691
-  _globals['_COUNTIMAGESRESPONSE']._serialized_start=2693
-  _globals['_COUNTIMAGESRESPONSE']._serialized_end=2757
-  _globals['_IMAGESERVICE']._serialized_start=3042
-  _globals['_IMAGESERVICE']._serialized_end=3608
+  _globals['_UPSERTSTART']._serialized_start=1063
+  _globals['_UPSERTSTART']._serialized_end=1134
+  _globals['_UPSERTDATA']._serialized_start=1136
+  _globals['_UPSERTDATA']._serialized_end=1188
+  _globals['_UPSERTREQUEST']._serialized_start=1190
+  _globals['_UPSERTREQUEST']._serialized_end=1298
+  _globals['_UPSERTSTARTED']._serialized_start=1300
+  _globals['_UPSERTSTARTED']._serialized_end=1365
+  _globals['_UPSERTACKS']._serialized_start=1367
+  _globals['_UPSERTACKS']._serialized_end=1449
+  _globals['_IMAGERESULT']._serialized_start=1452
+  _globals['_IMAGERESULT']._serialized_end=1581
+  _globals['_UPSERTBACKOFF']._serialized_start=1583
+  _globals['_UPSERTBACKOFF']._serialized_end=1637
+  _globals['_UPSERTSHUTTINGDOWN']._serialized_start=1639
+  _globals['_UPSERTSHUTTINGDOWN']._serialized_end=1659
+  _globals['_UPSERTRESPONSE']._serialized_start=1662
+  _globals['_UPSERTRESPONSE']._serialized_end=1878
+  _globals['_UPSERTIMAGESREQUEST']._serialized_start=1880
+  _globals['_UPSERTIMAGESREQUEST']._serialized_end=1999
+  _globals['_UPSERTIMAGESRESPONSE']._serialized_start=2001
+  _globals['_UPSERTIMAGESRESPONSE']._serialized_end=2093
+  _globals['_DELETEIMAGESREQUEST']._serialized_start=2095
+  _globals['_DELETEIMAGESREQUEST']._serialized_end=2184
+  _globals['_DELETEIMAGESRESPONSE']._serialized_start=2186
+  _globals['_DELETEIMAGESRESPONSE']._serialized_end=2274
+  _globals['_METADATACHANGE']._serialized_start=2277
+  _globals['_METADATACHANGE']._serialized_end=2451
+  _globals['_METADATACHANGE_SETENTRY']._serialized_start=2390
+  _globals['_METADATACHANGE_SETENTRY']._serialized_end=2451
+  _globals['_UPDATEMETADATAREQUEST']._serialized_start=2453
+  _globals['_UPDATEMETADATAREQUEST']._serialized_end=2541
+  _globals['_UPDATEMETADATARESPONSE']._serialized_start=2543
+  _globals['_UPDATEMETADATARESPONSE']._serialized_end=2637
+  _globals['_COUNTIMAGESREQUEST']._serialized_start=2639
+  _globals['_COUNTIMAGESREQUEST']._serialized_end=2714
+  _globals['_COUNTIMAGESRESPONSE']._serialized_start=2716
+  _globals['_COUNTIMAGESRESPONSE']._serialized_end=2780
+  _globals['_IMAGESERVICE']._serialized_start=3065
+  _globals['_IMAGESERVICE']._serialized_end=3631
 # @@protoc_insertion_point(module_scope)

@@ -303,10 +303,13 @@ class ImageInput(google.protobuf.message.Message):
     IMAGE_FIELD_NUMBER: builtins.int
     FEATURES_FIELD_NUMBER: builtins.int
     METADATA_FIELD_NUMBER: builtins.int
+    KEEP_METADATA_FIELD_NUMBER: builtins.int
     id: builtins.str
     """Its id: 1 to 1000 characters."""
     image: builtins.bytes
     """An encoded image file (JPEG, PNG, WebP, BMP, TIFF or GIF)."""
+    keep_metadata: builtins.bool
+    """An image that is there keeps its metadata, and `metadata` is that of a new one. False: it gets exactly `metadata`."""
     @property
     def features(self) -> setwise_proto.v1.types_pb2.FeatureSet:
         """A ready-made feature set."""
@@ -322,9 +325,10 @@ class ImageInput(google.protobuf.message.Message):
         image: builtins.bytes = ...,
         features: setwise_proto.v1.types_pb2.FeatureSet | None = ...,
         metadata: collections.abc.Mapping[builtins.str, setwise_proto.v1.types_pb2.Value] | None = ...,
+        keep_metadata: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["content", b"content", "features", b"features", "image", b"image"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["content", b"content", "features", b"features", "id", b"id", "image", b"image", "metadata", b"metadata"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["content", b"content", "features", b"features", "id", b"id", "image", b"image", "keep_metadata", b"keep_metadata", "metadata", b"metadata"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["content", b"content"]) -> typing.Literal["image", "features"] | None: ...
 
 global___ImageInput = ImageInput

@@ -85,7 +85,8 @@ class Intake:
         if kind == "features":
             with at("features"):
                 features = comparable(features_from_proto(item.features, self._limits), entry.collection.encoder)
-            return Put(ImageRecord(item.id, features, metadata, set_hash(item.features)), mode)
+            record = ImageRecord(item.id, features, metadata, set_hash(item.features))
+            return Put(record, mode, item.keep_metadata)
         if kind is None:
             raise InvalidInput("the image is empty; give the bytes of an image file or a feature set", field="image")
         allowed = self._limits.max_image_bytes
@@ -161,4 +162,5 @@ def _reuse(snapshot: Snapshot, image: _Image, mode: Mode, taken: list[Taken]) ->
 
 
 def _put(image: _Image, features: FeatureSet, mode: Mode, thumbnail: bytes) -> Put:
-    return Put(ImageRecord(image.input.id, features, image.metadata, image.hash, thumbnail=thumbnail), mode)
+    record = ImageRecord(image.input.id, features, image.metadata, image.hash, thumbnail=thumbnail)
+    return Put(record, mode, image.input.keep_metadata)
