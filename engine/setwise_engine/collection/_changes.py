@@ -22,6 +22,7 @@ from setwise_engine.feature_set import Stage
 __all__ = ["apply_plan", "check_change", "ids_of", "insert_images", "insert_segment", "read_stored"]
 
 _CHUNK = 900  # parameters of one statement; SQLite's oldest limit is 999
+_MOST = (1 << 31) - 1  # what a segment holds of a side of a picture or grid
 
 
 def check_change(change: Change | SetSource, settings: Settings) -> Ready | EngineError:
@@ -54,6 +55,10 @@ def _check_set(record: ImageRecord, settings: Settings) -> None:
         if given != wanted:
             message = f"image {record.id!r} has {what} {given or 'unknown'}, the collection {wanted or 'none'}"
             raise Incompatible(f"{message}; use the collection's own model and encoder")
+    for field, sides in (("grid", features.grid), ("image_size", features.image_size)):
+        if sides is not None and not all(0 <= side <= _MOST for side in sides):
+            message = f"the {field} of image {record.id!r} is {tuple(sides)}; give sides from 0 to {_MOST}"
+            raise InvalidInput(message, field=field)
 
 
 def _check_source(source: Source | None, id: str) -> None:
