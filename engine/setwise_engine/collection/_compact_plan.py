@@ -120,6 +120,8 @@ def _width(run: Sequence[Piece]) -> int:
     sizes = np.cumsum([piece.bytes for piece in run[:fit]])
     largest = np.maximum.accumulate([piece.bytes for piece in run[:fit]])
     many = np.flatnonzero(sizes >= GROWTH * largest)
-    if many.size and many[-1] + 1 >= FAN_IN:
+    # More will follow and be merged with these, unless they fill a segment already.
+    least = FAN_IN if fit == len(run) else 2
+    if many.size and many[-1] + 1 >= least:
         return int(many[-1]) + 1
     return 0 if run[0].clean else 1
