@@ -4,14 +4,18 @@
 
 Every engine gets the same sets in the same portions, in turns within one run, and keeps its files in a folder of its
 own. Setwise is `setwise serve`, written to by the SDK's upsert over gRPC: each image is acknowledged only once it has
-been forced to disk. LanceDB and Qdrant run in process; LanceDB does not force what it writes, and Qdrant's local
-mode leaves that to SQLite. A process of its own searches setwise all the while, one search at a time, 100 ms apart.
+been forced to disk, and its coarse vector, int8 gate and checksums have been made by then. LanceDB and Qdrant run in
+process; LanceDB does not force what it writes, so it is also measured with an fsync of every new file after a portion;
+Qdrant's local mode leaves that to SQLite. A process of its own searches setwise all the while, one search at a time,
+100 ms apart.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -58,11 +62,11 @@ class Setwise:
 
 
 class Lance:
-    """LanceDB: one merge by id for each portion, float16 multivectors."""
+    """LanceDB: one merge by id for each portion, float16 multivectors. forced: and fsync of every file that is new."""
 
-    name = "LanceDB"
-
-    def __init__(self, folder: Path, sets: Sets) -> None:
+    def __init__(self, folder: Path, sets: Sets, *, forced: bool) -> None:
+        self.name = "LanceDB, and fsync" if forced else "LanceDB"
+        self._folder, self._forced, self._known = folder, forced, set[Path]()
         self._arrow, library = optional("pyarrow", "lancedb"), optional("lancedb", "lancedb")
         if library is None or self._arrow is None:
             raise ImportError
@@ -72,6 +76,16 @@ class Lance:
         """Stores sets under the ids first, first + 1, ..."""
         merge = self._table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all()
         merge.execute(self._rows(first, sets))
+        if self._forced:
+            self._force()
+
+    def _force(self) -> None:
+        new = {path for path in self._folder.rglob("*") if path.is_file()} - self._known
+        for path in sorted(new | {path.parent for path in new}):
+            descriptor = os.open(path, os.O_RDONLY)
+            os.fsync(descriptor)
+            os.close(descriptor)
+        self._known |= new
 
     def _rows(self, first: int, sets: Sets) -> Any:
         arrow, (count, n, d) = self._arrow, sets.shape
@@ -186,11 +200,14 @@ def main() -> None:
         for number, some in enumerate(resampled(sets, args.start, seed=1, chunk=500)):
             ours.upsert(900_000 + 500 * number, some)
         engines: list[Any] = [ours]
-        for make in (lambda: Lance(folder / "lance", sets[:2]), lambda: Qdrant(folder / "qdrant", sets.shape[2])):
-            try:
+        others: list[Callable[[], Any]] = [
+            lambda: Lance(folder / "lance", sets[:2], forced=False),
+            lambda: Lance(folder / "lance-forced", sets[:2], forced=True),
+            lambda: Qdrant(folder / "qdrant", sets.shape[2]),
+        ]
+        for make in others:
+            with contextlib.suppress(ImportError):
                 engines.append(make())
-            except ImportError:
-                say("an engine is left out")
         portions = resampled(sets, args.portion * args.turns, seed=2, chunk=args.portion)
         with searching(address, args.work) as since:
             found = turns(engines, portions, since)

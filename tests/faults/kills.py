@@ -1,6 +1,6 @@
 """kill -9 at random moments of a server, a compactor, a snapshot and an indexer under mixed work, and a model checker.
 
-    python tests/faults/kills.py --kills 500
+    scripts/faults kills --kills 500
 
 A round: `setwise serve` starts on a folder that earlier rounds left; three threads upsert, delete and update through
 the SDK, two search exhaustively; beside them `setwise compact`, `setwise snapshot` or `setwise index` starts and is

@@ -1,6 +1,6 @@
 """Recorded work of many seeds, every prefix of it replayed with what was not forced to disk dropped or torn.
 
-    python tests/faults/prefixes.py --prefixes 10000
+    scripts/faults prefixes --prefixes 10000
 
 TMPDIR should name a folder in memory: tens of thousands of small collections are written and opened.
 """

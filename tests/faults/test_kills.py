@@ -1,6 +1,6 @@
 """kill -9 of a server, a compactor, a snapshot and an indexer at random moments, a model checker beside.
 
-Hundreds: `python tests/faults/kills.py --kills 500`.
+Hundreds: `scripts/faults kills --kills 500`.
 """
 
 from __future__ import annotations

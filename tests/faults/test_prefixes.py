@@ -1,6 +1,6 @@
 """A crash at any moment leaves the collection at an acknowledged version or at the one that was being written.
 
-Thousands of prefixes: `python tests/faults/prefixes.py --prefixes 10000`.
+Thousands of prefixes: `scripts/faults prefixes --prefixes 10000`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The order of fsync, rename and commit as the kernel saw it, from a collection's creation on; and its replay.
 
-    python tests/faults/traced.py            one append, call by call
-    python tests/faults/traced.py --replay   and every prefix of the system calls replayed
+    scripts/fsync-order            one append, call by call
+    scripts/fsync-order --replay   and every prefix of the system calls replayed
 
 Needs strace. The work runs in a process of its own with the disk that everybody uses; no recorder is in it.
 """
