@@ -146,6 +146,8 @@ def _options(settings: ServerSettings) -> list[tuple[str, int]]:
         ("grpc.max_receive_message_length", size),
         ("grpc.max_send_message_length", size),
         ("grpc.so_reuseport", 0),  # or a second server would share the port in silence
+        ("grpc.keepalive_time_ms", 60_000),  # or the stream of a machine that is gone would keep its place for ever
+        ("grpc.keepalive_timeout_ms", 20_000),
     ]
 
 

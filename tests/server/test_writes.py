@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 import grpc
 import pytest
 
+from setwise_engine.collection import WriterLock
 from setwise_proto.v1 import filters_pb2, search_pb2
 from setwise_proto.v1 import images_pb2 as pb
 from setwise_proto.v1 import types_pb2 as types
@@ -161,6 +164,30 @@ def test_a_fault_in_a_search_filter_is_told_with_its_place(stubs, ten) -> None:
     rerank = search_pb2.RerankRequest(query=types.Query(id="1"), ids=["1"])
     rerank.options.where.CopyFrom(kind("odd"))
     assert stubs.failure(stubs.search.Rerank, rerank).violations[0].field == "options.where"
+
+
+def test_a_write_that_waits_for_the_disk_takes_no_place_from_a_search(serving, sets_path, own_path, make_item) -> None:
+    with serving([sets_path, own_path], ServerSettings(port=0, device="cpu", workers=1, max_queue=0)) as stubs:
+        lock = WriterLock(own_path)
+        with lock.hold():
+            request = pb.UpsertImagesRequest(collection="own", images=[make_item("a", 1)])
+            writing = stubs.images.UpsertImages.future(request)
+            search = search_pb2.SearchRequest(collection="sets", query=types.Query(id="set-01"))
+            assert [stubs.search.Search(search).hits[0].id for _ in range(5)] == ["set-01"] * 5
+            assert not writing.done()
+        assert writing.result(10).results[0].done == pb.OUTCOME_INSERTED
+
+
+def test_another_writer_who_holds_the_collection_too_long_is_named(serving, own_path, make_item, monkeypatch) -> None:
+    hold = WriterLock.hold
+    monkeypatch.setattr(WriterLock, "hold", lambda lock, *, wait_s=None: hold(lock, wait_s=0.1))
+    with serving([own_path], ServerSettings(port=0, device="cpu")) as stubs, hold(WriterLock(own_path)):
+        request = pb.UpsertImagesRequest(images=[make_item("a", 1)])
+        failure = stubs.failure(stubs.images.UpsertImages, request)
+        assert failure.info.reason == "LOCKED"
+        assert failure.status.code == grpc.StatusCode.ABORTED.value[0]
+        assert str(os.getpid()) in failure.status.message
+        assert failure.retry is not None
 
 
 def test_a_read_only_server_refuses_every_write(serving, own_path, make_item) -> None:

@@ -21,7 +21,7 @@ from setwise_server._tensors import features_from_proto
 from setwise_server.ingest._hashes import image_hash, set_hash
 from setwise_server.settings import Limits
 
-__all__ = ["Intake", "Taken"]
+__all__ = ["Encoders", "Intake", "Taken"]
 
 Taken = Change | Exception
 """A change to be written, or why there is none."""
