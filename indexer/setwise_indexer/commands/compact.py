@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import math
 from pathlib import Path
 
 from setwise_indexer.commands.info import human_bytes
@@ -48,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _rate(text: str) -> float:
-    rate = float(text)
-    if not 0 < rate < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is no rate; give a number of megabytes above 0")
-    return rate
+    with contextlib.suppress(ValueError):
+        if 0 < (rate := float(text)) < math.inf:
+            return rate
+    raise argparse.ArgumentTypeError(f"{text} is no rate; give a number of megabytes above 0")
