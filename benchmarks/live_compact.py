@@ -105,7 +105,7 @@ def main() -> None:
     header = ["delete of", "s", "compaction, s", "segments", "rows dropped", "bytes written", "freed", "index anew, s"]
     segments = f"{found.segments_before} to {found.segments_after}"
     written, freed = f"{found.bytes_written / 1e9:.2f} GB", f"{(before - after) / 1e9:.2f} GB"
-    line = [f"{deleted:,}", f"{delete_s:.2f}", f"{compact_s:.1f}", segments, f"{found.rows_dropped:,}", written, freed]
+    line = [f"{deleted:,}", f"{delete_s:.2f}", f"{compact_s:.1f}", segments, f"{found.dropped:,}", written, freed]
     print(table(header, [[*line, f"{index_s:.1f}"]]))
     print("Searches with defaults, one at a time, 50 ms apart, p50 / p95 in ms:\n")
     rows = [[name, len(times), milliseconds(times)] for name, times in searches.times.items()]

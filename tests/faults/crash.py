@@ -66,14 +66,26 @@ class File:
         return _changed(self.arrived, self.pending)
 
 
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A folder gets another name, and all that lies in it another path."""
+
+    old: str
+    new: str
+
+
+Change = dict[str, "int | None"] | Move
+"""A change of names: paths to files, or to None where nothing is left; all of it at once."""
+
+
 @dataclass(slots=True)
 class Disk:
-    """The state after some operations. A folder's names are changed by links (path -> file, or None) one by one."""
+    """The state after some operations. names: what programs see; arrived: what surely lasts; pending: between them."""
 
     files: dict[int, File] = field(default_factory=dict)
     names: dict[str, int] = field(default_factory=dict)
     arrived: dict[str, int] = field(default_factory=dict)
-    pending: list[dict[str, int | None]] = field(default_factory=list)
+    pending: list[Change] = field(default_factory=list)
     begun: int = 0
     done: int = 0
     last: Operation | None = None
@@ -95,10 +107,12 @@ class Disk:
             case Kind.WRITE | Kind.TRUNCATE:
                 self.files[operation.file].pending.append(operation)
             case Kind.FSYNC:
-                file = self.files[operation.file]
-                file.arrived, file.pending = file.seen(), []
+                forced = self.files[operation.file]
+                forced.arrived, forced.pending = forced.seen(), []
             case Kind.RENAME:
-                self._link({operation.path: None, operation.to: self.names[operation.path]})
+                file = self.names.get(operation.path)
+                whole = Move(operation.path, operation.to)
+                self._link(whole if file is None else {operation.path: None, operation.to: file})
             case Kind.REMOVE:
                 self._link({operation.path: None})
             case Kind.FSYNC_FOLDER:
@@ -109,14 +123,20 @@ class Disk:
                 self.done = max(self.done, operation.offset)
                 self.begun = max(self.begun, self.done)
 
-    def _link(self, change: dict[str, int | None]) -> None:
+    def _link(self, change: Change) -> None:
         self.pending.append(change)
         _relink(self.names, change)
 
     def _force(self, folder: str) -> None:
         """A rename within the folder arrives whole; one between folders only where both were forced."""
-        left: list[dict[str, int | None]] = []
+        left: list[Change] = []
         for change in self.pending:
+            if isinstance(change, Move):
+                if _folder(change.old) == _folder(change.new) == folder:
+                    _relink(self.arrived, change)
+                else:
+                    left.append(change)
+                continue
             inside = {path: file for path, file in change.items() if _folder(path) == folder}
             outside = {path: file for path, file in change.items() if path not in inside}
             _relink(self.arrived, inside)
@@ -193,7 +213,11 @@ def _changed(data: bytes, changes: list[Operation]) -> bytes:
     return bytes(result)
 
 
-def _relink(names: dict[str, int], change: Mapping[str, int | None]) -> None:
+def _relink(names: dict[str, int], change: Change) -> None:
+    if isinstance(change, Move):
+        for path in [path for path in names if path.startswith(f"{change.old}/")]:
+            names[change.new + path.removeprefix(change.old)] = names.pop(path)
+        return
     for path, file in change.items():
         if file is None:
             names.pop(path, None)

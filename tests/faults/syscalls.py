@@ -47,7 +47,7 @@ class Trace:
     """Turns lines of strace into operations on the files below `root`; numbers files as they are made."""
 
     root: Path
-    files: dict[str, int] = field(default_factory=dict)
+    files: dict[str, int] = field(default_factory=dict)  # those of `Disk.of` before it began, if any
     descriptors: dict[int, _Open] = field(default_factory=dict)
     marks: bytes = b""
     last: int = 0
@@ -85,8 +85,7 @@ class Trace:
         elif call == "ftruncate":
             yield Operation(Kind.TRUNCATE, opened.path, opened.file, int(arguments.rsplit(",", 1)[1]))
         elif call in {"fsync", "fdatasync"}:
-            folder = (self.root / opened.path).is_dir()
-            kind = Kind.FSYNC_FOLDER if folder else Kind.FSYNC
+            kind = Kind.FSYNC_FOLDER if opened.file == -1 else Kind.FSYNC
             yield Operation(kind, opened.path, opened.file)
         elif call in _FORBIDDEN:
             raise ValueError(f"{call} on {opened.path} is not understood here")
@@ -103,12 +102,13 @@ class Trace:
         self.descriptors[descriptor] = _Open(self.files.get(path, -1), path)
 
     def _renamed(self, source: str | None, target: str | None) -> Iterator[Operation]:
-        if source is None or target is None or source not in self.files:
-            return  # a folder, or not below the root
-        self.files[target] = self.files.pop(source)
+        if source is None or target is None:
+            return
+        for path in [path for path in self.files if path == source or path.startswith(f"{source}/")]:
+            self.files[target + path.removeprefix(source)] = self.files.pop(path)
         for opened in self.descriptors.values():
-            if opened.path == source:
-                opened.path = target
+            if opened.path == source or opened.path.startswith(f"{source}/"):
+                opened.path = target + opened.path.removeprefix(source)
         yield Operation(Kind.RENAME, source, to=target)
 
     def _written(self, opened: _Open, offset: int, data: bytes) -> Iterator[Operation]:

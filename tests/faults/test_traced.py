@@ -14,7 +14,7 @@ from traced import order_of_one_append, out_of_order, traced
 
 @pytest.mark.usefixtures("strace")
 def test_a_segment_has_arrived_before_the_catalog_commits(tmp_path: Path) -> None:
-    operations, states = traced(tmp_path, 1, 4)
+    operations, states = traced(tmp_path, 1, 3)
     assert list(out_of_order(operations)) == []
     kinds = [line.split(" ")[0] for line in order_of_one_append(operations)]
     assert kinds[:5] == ["create", "write", "fsync", "rename", "fsync_folder"]
