@@ -250,3 +250,13 @@ def test_a_write_may_take_several_calls(tmp_path: Path, monkeypatch: pytest.Monk
     array = np.arange(20, dtype=np.int32).reshape(4, 5)
     Disk().publish(tmp_path / "file", [b"head", array, b""])
     assert (tmp_path / "file").read_bytes() == b"head" + array.tobytes()
+
+
+def test_folders_that_were_made_on_the_way_last_too(
+    tmp_path: Path, settings: Settings, tiny: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk, forced = Disk(), set[Path]()
+    force = disk.fsync_folder
+    monkeypatch.setattr(disk, "fsync_folder", lambda folder: (forced.add(folder), force(folder)))
+    Collection.create(tmp_path / "new" / "deep" / "photos.setwise", settings, tiny, disk=disk).close()
+    assert {tmp_path, tmp_path / "new", tmp_path / "new" / "deep"} <= forced

@@ -112,7 +112,7 @@ class Collection:
         check_settings(settings, encoder)
         Coarse(settings.coarse, encoder.coarse_basis)
         check_local(folder)
-        _make_folder(folder)
+        _make_folder(folder, disk)
         _check_empty(folder)  # before the lock's file would be put into a stranger's folder
         with WriterLock(folder).hold():
             _check_empty(folder)
@@ -370,9 +370,9 @@ class Collection:
         self._disk.check()
 
 
-def _make_folder(folder: Path) -> None:
+def _make_folder(folder: Path, disk: Disk) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        disk.make_folder(folder)
     except FileExistsError:
         raise CollectionError(f"{folder} is a file; choose another name for the collection") from None
     except OSError as error:

@@ -110,6 +110,13 @@ class Disk:
             finally:
                 os.close(descriptor)
 
+    def make_folder(self, folder: Path) -> None:
+        """Makes a folder, and those above it that are missing, so that none of their names is lost in a crash."""
+        made = [path for path in (folder, *folder.parents) if not path.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in made:
+            self.fsync_folder(path.parent)
+
     def commit(self, connection: sqlite3.Connection) -> None:
         """Commits the catalog; SQLite forces its log to disk. Raises ReadOnlyError when that failed."""
         try:

@@ -50,7 +50,7 @@ def restore(tar: Path | IO[bytes], folder: str | os.PathLike[str], *, disk: Disk
 
 
 def _restore(stream: IO[bytes], target: Path, disk: Disk) -> SnapshotInfo:
-    with _disk_errors(target), _hidden(target) as beside:
+    with _disk_errors(target), _hidden(target, disk) as beside:
         counted = _Counted(stream)
         with _archive_errors(counted):
             manifest = _unpack(counted, beside, disk)
@@ -63,10 +63,11 @@ def _restore(stream: IO[bytes], target: Path, disk: Disk) -> SnapshotInfo:
 
 
 @contextlib.contextmanager
-def _hidden(target: Path) -> Iterator[Path]:
+def _hidden(target: Path, disk: Disk) -> Iterator[Path]:
     """An empty folder beside the target, whose lock tells a restore at work from one that was killed."""
     beside = target.with_name(f".{target.name}.restoring")
-    beside.mkdir(parents=True, exist_ok=True)
+    disk.make_folder(beside.parent)
+    beside.mkdir(exist_ok=True)
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(WriterLock(beside).hold(wait_s=0))

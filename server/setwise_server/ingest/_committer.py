@@ -75,12 +75,13 @@ class Committer:
             if self._closed:
                 message = f'collection "{self._collection.name}" is no longer served here; ask for the collections'
                 raise NotFound(message, field="collection")
-            self._waiting.append(submission)
             if self._thread is None:
                 # A daemon, so that a process which forgets to close a collection can still end; what it did not wait
                 # for was not acknowledged.
-                self._thread = threading.Thread(target=self._work, name="setwise-commit", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._work, name="setwise-commit", daemon=True)
+                thread.start()  # raises where no more threads may be: then nothing waits, and the next call tries again
+                self._thread = thread
+            self._waiting.append(submission)
             self._changed.notify()
 
     def _work(self) -> None:

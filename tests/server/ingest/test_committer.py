@@ -157,3 +157,15 @@ def test_changes_of_one_caller_keep_their_order_beside_many_others(committer_of,
         for number in range(5):
             (key,) = snapshot.keys([f"t{number}"])
             assert (snapshot.tokens(key) == last.tokens).all()
+
+
+def test_where_no_thread_can_be_started_a_later_write_is_not_forgotten(committer_of, put, monkeypatch) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    committer = committer_of(commit_ms=0)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="new thread"):
+            committer.submit([put("a")])
+    assert committer.submit([put("b")]).result(5).results == (Outcome.INSERTED,)
