@@ -277,6 +277,7 @@ def test_every_file_is_forced_to_disk_before_the_folder_gets_its_name(tar: bytes
     beside = f".{target.name}.restoring/"
     segments = sorted(path.name for path in (target / "segments").iterdir())
     assert log == [
+        f"{target.parent.parent.name}/",  # the folder that the target is put into is new as well
         *("catalog.sqlite", "encoder.safetensors", *segments, "segments/", beside),
         *(f"-> {target.name}", f"{target.parent.name}/"),
     ]
