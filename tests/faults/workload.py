@@ -20,12 +20,13 @@ from setwise_engine.collection import (
     Remove,
     SetMetadata,
     Settings,
+    Snapshot,
 )
 from setwise_engine.encoder import Encoder
 from setwise_engine.errors import AlreadyExists, EngineError, NotFound
 from setwise_engine.feature_set import FeatureSet, Grid, ImageSize, Stage
 
-__all__ = ["DIMS", "Content", "Work", "content", "created", "record", "tiny_encoder"]
+__all__ = ["DIMS", "Content", "Work", "content", "content_of", "created", "record", "tiny_encoder"]
 
 DIMS = 8
 _IDS = 14
@@ -61,12 +62,17 @@ def record(id: str, seed: int, metadata: dict[str, Any] | None = None) -> ImageR
 def content(collection: Collection) -> Content:
     """Everything that the collection holds."""
     with collection.snapshot() as snapshot:
-        keys = snapshot.page("", 1_000_000)
-        stored = snapshot.stored(keys, thumbnails=True)
-        return {
-            image.id: (snapshot.tokens(key).tobytes(), str(sorted(image.metadata.items())), image.thumbnail)
-            for key, image in zip(keys, stored, strict=True)
-        }
+        return content_of(snapshot)
+
+
+def content_of(snapshot: Snapshot) -> Content:
+    """Everything that a version of it holds."""
+    keys = snapshot.page("", 1_000_000)
+    stored = snapshot.stored(keys, thumbnails=True)
+    return {
+        image.id: (snapshot.tokens(key).tobytes(), str(sorted(image.metadata.items())), image.thumbnail)
+        for key, image in zip(keys, stored, strict=True)
+    }
 
 
 class Marks(Protocol):
