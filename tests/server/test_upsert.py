@@ -299,3 +299,22 @@ def test_a_read_only_collection_refuses_the_stream(serving, own_path, make_item)
         with pytest.raises(grpc.RpcError) as caught:
             Stream(stubs, start()).rest()
         assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+
+
+def test_where_no_thread_can_be_started_the_stream_fails_and_the_next_one_does_not(
+    stubs, make_item, monkeypatch
+) -> None:
+    begin = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name == "setwise-acks":
+            raise RuntimeError("can't start new thread")
+        begin(thread)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(grpc.RpcError) as caught:
+            Stream(stubs, start()).rest()
+        assert caught.value.code() is grpc.StatusCode.INTERNAL
+    assert upserted(stubs, make_item("a"))[0].done == pb.OUTCOME_INSERTED
+    assert not any(thread.name == "setwise-upsert" for thread in threading.enumerate())

@@ -83,9 +83,9 @@ class UpsertStream:
         """Answers all images of the requests that follow the start. Raises what the caller did wrong."""
         worker = threading.Thread(target=self._work, name="setwise-upsert")
         sender = threading.Thread(target=self._send, name="setwise-acks")
-        worker.start()
-        sender.start()
         try:
+            worker.start()
+            sender.start()  # raises where no more threads may be: then the worker must not wait for ever
             self._read(requests)
             if self._call.draining:
                 self._emit(pb.UpsertResponse(shutting_down=pb.UpsertShuttingDown()))
@@ -94,11 +94,13 @@ class UpsertStream:
                 self._no_more = True
                 self._changed.notify_all()
             self._committer.hurry()
-            worker.join()
+            if worker.ident is not None:
+                worker.join()
             with self._changed:
                 self._changed.wait_for(lambda: not self._open)
             self._outbox.put(None)
-            sender.join()
+            if sender.ident is not None:
+                sender.join()
         self._call.check()
 
     def _read(self, requests: Iterator[pb.UpsertRequest]) -> None:
