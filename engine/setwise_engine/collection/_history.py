@@ -13,6 +13,7 @@ __all__ = ["History", "read_history"]
 
 _NAME = re.compile(r"(\d{8,})-([0-9a-f]{8})\.safetensors")
 _UNKNOWN = -1
+_AT_ONCE = 10_000  # names read at a time: a million of them would take 150 MB
 
 
 class History(Mapping[int, str]):
@@ -68,6 +69,8 @@ class History(Mapping[int, str]):
 
 def read_history(connection: sqlite3.Connection, known: History | None) -> History:
     """The history of the connection's read transaction; `known` is that of an earlier version."""
-    before = known or History(np.zeros(0, np.int64), 0, {})
-    newer = connection.execute("SELECT id, file FROM segments WHERE id > ?", (before.last,))
-    return before.extended(dict(newer))
+    history = History(np.zeros(0, np.int64), 0, {}) if known is None else known
+    newer = connection.execute("SELECT id, file FROM segments WHERE id > ? ORDER BY id", (history.last,))
+    while files := dict(newer.fetchmany(_AT_ONCE)):
+        history = history.extended(files)
+    return history

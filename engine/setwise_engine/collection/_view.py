@@ -41,7 +41,7 @@ class View:
 
     entries, segments: by number, rising. A view holds its segments, so that what it names can be read for as long as
     it is there, even when a later version has removed the files. history: the file of every segment that ever was,
-    gone ones too. format: the catalog's version.
+    gone ones too, and perhaps of some that came later. format: the catalog's version.
     """
 
     version: int
@@ -158,13 +158,15 @@ def read_view(
     version = read_number(connection, "version")
     if known is not None and known.version == version:
         return known
+    later = None
     if known is not None and known.version > version:
-        known = None  # another thread's transaction began later
+        known, later = None, known  # another thread's transaction began later
     live = entries(connection)
     dead = _dead(connection, live, known)
     # Every row is live or dead (`verify` counts them); counting the images would read a whole index.
     images = sum(entry.rows for entry in live.values()) - len(dead)
-    history = read_history(connection, known.history if known else None)
+    # A history only grows: that of a later version does as well, and a long one takes seconds to read.
+    history = later.history if later else read_history(connection, known.history if known else None)
     return View(version, read_format(connection), live, mapped(live), images, dead, history)
 
 
