@@ -95,8 +95,10 @@ class SetwiseError(Exception):
 
     @property
     def retriable(self) -> bool:
-        """Whether the same call may succeed later: nobody answered, or a full server said when to come back."""
-        return self.code == "UNAVAILABLE" or (self.code == "RESOURCE_EXHAUSTED" and self.retry_after is not None)
+        """Whether the same call may succeed later: nobody answered, a full server said when to come back, or another
+        process was writing to the collection (then nothing was stored)."""
+        full = self.code == "RESOURCE_EXHAUSTED" and self.retry_after is not None
+        return full or self.code == "UNAVAILABLE" or self.reason == "LOCKED"
 
     def to_dict(self) -> dict[str, str | float | bool | None]:
         """The error as values that JSON knows."""

@@ -196,18 +196,27 @@ class Upload:
         return True
 
     def _answer(self, acks: pb.UpsertAcks) -> None:
+        """Raises _Broken when another process was writing all the while: nothing that waits is lost, and all of it is
+        sent again in its order."""
         self._tally.version = max(self._tally.version, acks.collection_version)
+        locked: dict[int, _Sent] = {}
+        error: SetwiseError | None = None
         for result in acks.results:
             entry = self._waiting.pop(result.number, None)
             if entry is None:
                 raise InternalError(f"the server answered image {result.number} of the stream, which was not waiting")
             self._bytes -= entry.size
             outcome = outcome_of(result)
-            if isinstance(outcome, SetwiseError):
+            if isinstance(outcome, SetwiseError) and outcome.reason == "LOCKED":
+                locked[result.number], error = entry, outcome
+            elif isinstance(outcome, SetwiseError):
                 self._tally.fail(Failure(entry.number, entry.message.id, _explained(outcome, entry)))
             else:
                 self._tally.done(outcome, entry.size)
         self._tally.tell()
+        if error is not None:
+            self._waiting = dict(sorted((self._waiting | locked).items()))
+            raise _Broken(error)
 
     def _take_back(self) -> None:
         for entry in reversed(self._waiting.values()):

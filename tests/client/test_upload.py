@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from upsert_server import NAMES, Answers, AsyncServer, Server, acks, breaks_after, client, sets, started, stores
+from upsert_server import NAMES, Answers, AsyncServer, Server, acks, breaks_after, client, failed, sets, started, stores
 
 import setwise
 from setwise._retry import Retries
@@ -128,6 +128,17 @@ def test_a_stream_that_ends_early_is_taken_up_too() -> None:
     server = Server(script, stores)
     assert client(server).upsert(sets(5)).inserted == 5
     assert server.streams[1] == NAMES[1:5]
+
+
+def test_images_that_another_writer_kept_out_are_sent_again_in_their_order() -> None:
+    def script(server: Server, images: Iterator[pb.ImageInput]) -> Answers:
+        yield started()
+        for number, _ in enumerate(images):
+            yield failed(number, code=10, reason="LOCKED") if number == 2 else acks([number])
+
+    server = Server(script, stores)
+    assert client(server).upsert(sets(6)).inserted == 6
+    assert server.streams[1] == NAMES[2:6]
 
 
 def test_a_refused_stream_is_told_as_it_is() -> None:
