@@ -68,7 +68,7 @@ def timed(work: Callable[[], Compaction | int]) -> tuple[float, Compaction | int
 def delete(collection: Collection, every: int) -> int:
     """Deletes every so-many-th image, drawn at random, in one commit; how many."""
     with collection.snapshot() as snapshot:
-        ids = snapshot.ids(snapshot.live_keys())
+        ids = snapshot.ids(snapshot.live_keys().tolist())
     chosen = np.random.default_rng(len(ids)).permutation(len(ids))[: len(ids) // every]
     collection.write([Remove(ids[i]) for i in chosen])
     return len(chosen)

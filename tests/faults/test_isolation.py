@@ -15,8 +15,6 @@ from workload import Content, Work, content_of, created, record
 from setwise_engine.collection import Collection
 from setwise_engine.search import Options, Searcher
 
-SECONDS = 2.0
-
 
 class Unmarked:
     """Nobody is told."""
@@ -53,12 +51,13 @@ class Reader(threading.Thread):
                 self.problems.append(f"{type(error).__name__}: {error}")
 
 
+@pytest.mark.parametrize("seconds", [1.5, pytest.param(30.0, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("compactor", ["a thread", "a process"])
-def test_every_snapshot_is_one_version(tmp_path: Path, compactor: str) -> None:
+def test_every_snapshot_is_one_version(tmp_path: Path, compactor: str, seconds: float) -> None:
     path = tmp_path / "photos.setwise"
     created(path).close()
-    end = time.monotonic() + SECONDS
-    command = [sys.executable, "-c", COMPACT, str(path), str(SECONDS)]
+    end = time.monotonic() + seconds
+    command = [sys.executable, "-c", COMPACT, str(path), str(seconds)]
     beside = subprocess.Popen(command) if compactor == "a process" else None
     with Collection.open(path) as collection, Collection.open(path, read_only=True) as other:
         work = Work(collection, Unmarked(), random.Random(compactor))

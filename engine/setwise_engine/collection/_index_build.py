@@ -21,7 +21,7 @@ from setwise_engine.collection._durable import Disk
 from setwise_engine.collection._index import INDEX_FOLDER, INDEX_VERSION, SIDECAR, Sidecar, probe, read_sidecar
 from setwise_engine.collection._lock import WriterLock
 from setwise_engine.collection._view import ROW_BITS, View
-from setwise_engine.errors import InvalidInput, LockedError
+from setwise_engine.errors import CollectionError, InvalidInput, LockedError
 from setwise_engine.matching import no_check
 
 __all__ = ["FACTORIES", "build_index"]
@@ -61,8 +61,8 @@ def build_index(
     coarse, dims: kind and length of the coarse vectors. factory: `faiss.index_factory` text, with {lists} for a number
     of lists that suits the rows; "" for one by their number; None for what the present index was asked for. Takes the
     memory of the index and a bounded sample besides. The lock is held only while names are exchanged. check: raises to
-    give up. Raises InvalidInput when FAISS cannot make or search such an index, LockedError when another process keeps
-    building meanwhile.
+    give up. When another process has built one meanwhile, its index is used. Raises InvalidInput when FAISS cannot make
+    or search such an index, LockedError when the other's index is of another kind.
     """
     asked = _asked(folder) if factory is None else factory
     index, text = _make(view, dims, asked, check)
@@ -71,8 +71,13 @@ def build_index(
     folder.mkdir(exist_ok=True)
     births = view.live_births
     file, list_of_births = f"{name}.faiss", f"{name}.births"
-    sums = _write(disk, folder / file, lambda write: _serialize(index, write))
-    sums_of_births = _write(disk, folder / list_of_births, lambda write: write(births.astype("<i8").tobytes()))
+    try:
+        sums = _write(disk, folder / file, lambda write: _serialize(index, write))
+        sums_of_births = _write(disk, folder / list_of_births, lambda write: write(births.astype("<i8").tobytes()))
+    except CollectionError as error:
+        if isinstance(error.__cause__, FileNotFoundError):  # removed under our hands by one that was faster
+            return _other(folder, asked)
+        raise
     numbers = np.unique(births >> ROW_BITS).tolist()
     sidecar = Sidecar(
         format=INDEX_VERSION,
@@ -157,7 +162,7 @@ def _publish(folder: Path, sidecar: Sidecar, disk: Disk) -> Sidecar:
     """Puts the sidecar in place and removes what no sidecar names. The caller holds the writer lock.
 
     Another process may have built meanwhile: of a later version, its index stays and ours goes; and it has removed our
-    files if it came first.
+    files if it came first, so that its index is used.
     """
     ours = {sidecar.file, sidecar.births}
     with contextlib.suppress(ValueError):
@@ -167,12 +172,21 @@ def _publish(folder: Path, sidecar: Sidecar, disk: Disk) -> Sidecar:
                 disk.remove(folder / name)
             return there
     if not all((folder / name).exists() for name in ours):
-        raise LockedError(f"another process has built the index in {folder} meanwhile; its index is used")
+        return _other(folder, sidecar.asked)
     disk.publish(folder / SIDECAR, [json.dumps(asdict(sidecar), indent=1).encode()])
     for other in folder.iterdir():
         if other.name.startswith("coarse") and other.name not in {*ours, SIDECAR}:
             disk.remove(other)
     return sidecar
+
+
+def _other(folder: Path, asked: str) -> Sidecar:
+    """The index that another process has built meanwhile. Raises LockedError when it is not of the kind asked for."""
+    with contextlib.suppress(ValueError):
+        there = read_sidecar(folder.parent)
+        if there is not None and there.asked == asked:
+            return there
+    raise LockedError(f"another process has built another kind of index in {folder} meanwhile; try again")
 
 
 def _asked(folder: Path) -> str:

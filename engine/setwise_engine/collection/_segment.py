@@ -151,7 +151,7 @@ def check_size(folder: Path, entry: SegmentEntry) -> None:
     try:
         found = (folder / entry.file).stat().st_size
     except FileNotFoundError:
-        raise CorruptError(f"segment {entry.file} is missing from {folder}; restore it from a backup") from None
+        raise _missing(folder, entry) from None
     except OSError as error:
         raise _unreadable(folder, entry, error) from error
     if found != entry.bytes:
@@ -163,8 +163,14 @@ def _map(folder: Path, entry: SegmentEntry) -> NDArray[np.uint8]:
     check_size(folder, entry)
     try:
         return map_file(folder / entry.file, entry.bytes)
+    except FileNotFoundError:  # compaction has removed it since its size was read
+        raise _missing(folder, entry) from None
     except OSError as error:
         raise _unreadable(folder, entry, error) from error
+
+
+def _missing(folder: Path, entry: SegmentEntry) -> CorruptError:
+    return CorruptError(f"segment {entry.file} is missing from {folder}; restore it from a backup")
 
 
 def _unreadable(folder: Path, entry: SegmentEntry, error: OSError) -> CollectionError:
