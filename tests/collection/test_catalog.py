@@ -11,7 +11,7 @@ import pytest
 
 from setwise_engine.collection import Collection, ImageRecord, Put, SetMetadata, _catalog
 from setwise_engine.collection._catalog import Catalog, read_number
-from setwise_engine.errors import CollectionError, CorruptError
+from setwise_engine.errors import CollectionError, CorruptError, LockedError
 
 Make = Callable[..., ImageRecord]
 
@@ -98,7 +98,7 @@ def test_a_reader_without_rights_keeps_no_pages_of_a_file_that_was_changed(colle
     collection.append([make("a")])
     collection.close()
     reader = Catalog(collection.path, writable=False)
-    with reader.reading() as before:
+    with pytest.raises(LockedError, match="ask again"), reader.reading() as before:
         assert read_number(before, "version") == 1
         with Collection.open(collection.path) as writer:
             for seed in range(20):

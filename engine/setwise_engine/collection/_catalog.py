@@ -18,7 +18,7 @@ from setwise_engine.collection._durable import Disk
 from setwise_engine.collection._layout import GATE_VERSION
 from setwise_engine.collection._schema import CATALOG_FILE, check_identity, create_tables, sqlite_errors, upgrade_tables
 from setwise_engine.collection._types import Settings
-from setwise_engine.errors import CollectionError, CorruptError, FormatError
+from setwise_engine.errors import CollectionError, CorruptError, FormatError, LockedError
 
 __all__ = [
     "POOL_SIZE",
@@ -77,12 +77,20 @@ class Catalog:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """A connection inside one read transaction: every query in the `with` sees the same version."""
+        """A connection inside one read transaction: every query in the `with` sees the same version.
+
+        Without the right to write that takes luck, and the end of the `with` raises LockedError where it was not so.
+        """
         connection, seen = self._take()
         try:
             with sqlite_errors(self.folder):
                 connection.execute("BEGIN")
-            yield connection
+            try:
+                yield connection
+            except (CorruptError, sqlite3.DatabaseError):
+                self._check_unchanged(connection, seen)
+                raise
+            self._check_unchanged(connection, seen)
         finally:
             self._give(connection, seen)
 
@@ -205,12 +213,22 @@ class Catalog:
         # could not create in an unwritable folder) when it is told that the file does not change.
         return "mode=ro" if self._log_size() else "mode=ro&immutable=1"
 
+    def _check_unchanged(self, connection: sqlite3.Connection, seen: tuple[int, ...]) -> None:
+        """Raises LockedError when the pages that an immutable connection has read may be of two versions."""
+        if isinstance(connection, _Immutable) and self._state()[:-1] != seen[:-1]:
+            raise LockedError(f"{self._file} was written while it was read without the right to write; ask again")
+
+    def _state(self) -> tuple[int, ...]:
+        with contextlib.suppress(FileNotFoundError):
+            state = self._file.stat()
+            return state.st_ino, state.st_size, state.st_mtime_ns, self._log_size()
+        return ()
+
     def _drop_if_changed(self) -> list[sqlite3.Connection]:
         """Immutable connections do not see another user's commits: they go when the file or its log has changed."""
         if self._writable:
             return []
-        state = self._file.stat()
-        now = (state.st_ino, state.st_size, state.st_mtime_ns, self._log_size())
+        now = self._state()
         if now == self._seen:
             return []
         stale, self._pool, self._seen = self._pool, [], now
@@ -265,7 +283,13 @@ def _read_meta(connection: sqlite3.Connection, name: str) -> object:
 def _connect(file: Path, options: str) -> sqlite3.Connection:
     # isolation_level=None: transactions begin and end only where this module says so.
     uri = f"file:{quote(str(file.absolute()))}?{options}"
-    return sqlite3.connect(uri, uri=True, timeout=_BUSY_MS / 1000, isolation_level=None, check_same_thread=False)
+    factory = _Immutable if "immutable" in options else sqlite3.Connection
+    wait = _BUSY_MS / 1000
+    return sqlite3.connect(uri, wait, uri=True, isolation_level=None, check_same_thread=False, factory=factory)
+
+
+class _Immutable(sqlite3.Connection):
+    """One that was told that the file does not change: it takes no locks, and sees no commit."""
 
 
 def _inode(folder: Path) -> int:
