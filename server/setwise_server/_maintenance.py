@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 from threadpoolctl import threadpool_limits
 
 from setwise_engine.collection import Collection, Compaction, Scrub, ScrubProblem
-from setwise_engine.errors import CancelledError, EngineError, LockedError
+from setwise_engine.errors import CancelledError, EngineError, LockedError, NotFound
 from setwise_server._call import Call
 from setwise_server._registry import Entry, Registry, State
 
@@ -161,9 +161,14 @@ class _Scrubbing:
 def _upkeep(folder: Path, wait: Call | None = None) -> Iterator[None]:
     """The right to look after a collection, for one thread of one process; the kernel drops it when that dies.
 
-    Raises LockedError when somebody else has it, or, with `wait`, waits until that call's time is up.
+    Raises LockedError when somebody else has it, or, with `wait`, waits until that call's time is up; NotFound when the
+    folder is gone.
     """
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        message = f'folder "{folder.name}" is not in its place any more: its collection was dropped or moved'
+        raise NotFound(message, field="name") from None
     try:
         while True:
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import uuid
 from datetime import timedelta
@@ -49,7 +50,7 @@ BY_NUMBER: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.St
 
 def status_of(error: Exception) -> Status:
     """The status of a failed call, ErrorInfo first. An exception that nobody meant to raise is logged with its
-    traceback under a request id, and only that id is told."""
+    traceback under a request id, once however many are told of it, and only that id is told."""
     if not isinstance(error, errors.EngineError):
         return _internal(error)
     field = _shorten(error.field, FIELD_BYTES)
@@ -88,8 +89,12 @@ def _code(error: errors.EngineError) -> grpc.StatusCode:
 
 
 def _internal(error: Exception) -> Status:
-    request_id = uuid.uuid4().hex[:12]
-    log.error("request %s failed inside the server", request_id, exc_info=error)
+    request_id: str | None = getattr(error, "setwise_request_id", None)
+    if request_id is None:  # one commit's failure is told to all who share it, and logged once
+        request_id = uuid.uuid4().hex[:12]
+        log.error("request %s failed inside the server", request_id, exc_info=error)
+        with contextlib.suppress(AttributeError):  # exceptions with slots take no further attribute
+            error.setwise_request_id = request_id  # type: ignore[attr-defined]
     message = f"the server failed inside; its log tells why under request id {request_id}"
     info = ErrorInfo(reason="INTERNAL", domain=DOMAIN, metadata={"request_id": request_id})
     return _status(grpc.StatusCode.INTERNAL, message, [info])

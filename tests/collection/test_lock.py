@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pytest
 
 from setwise_engine.collection import Collection, ImageRecord
 from setwise_engine.collection._lock import WriterLock
-from setwise_engine.errors import LockedError
+from setwise_engine.errors import LockedError, NotFound
 
 HOLD = """
 import sys, pathlib
@@ -80,3 +82,48 @@ def test_threads_take_turns(tmp_path: Path) -> None:
         thread.join()
     with lock.hold(), pytest.raises(LockedError, match="thread"), lock.hold(wait_s=0.01):
         pass
+
+
+def test_a_collection_that_was_taken_away_is_said_to_be_gone(
+    collection: Collection, make: Callable[..., ImageRecord], tmp_path: Path
+) -> None:
+    collection.append([make("a")])
+    collection.path.rename(tmp_path / "dropped")
+    for write in (lambda: collection.append([make("b")]), lambda: collection.delete(["a"]), collection.compact):
+        with pytest.raises(NotFound, match="dropped or moved"):
+            write()
+
+
+def test_a_writer_never_writes_into_another_collection_that_came_in_the_place_of_its_own(
+    collection: Collection, make: Callable[..., ImageRecord], tmp_path: Path
+) -> None:
+    with Collection.create(tmp_path / "other", collection.settings, collection.encoder) as other:
+        other.append([make("x")])
+    shutil.move(collection.path, tmp_path / "dropped")
+    shutil.move(tmp_path / "other", collection.path)
+    before = sorted(collection.path.rglob("*"))
+    with pytest.raises(NotFound, match="dropped or moved"):
+        collection.append([make("a")])
+    assert sorted(collection.path.rglob("*")) == before
+
+
+def test_whoever_waited_for_the_one_who_took_the_folder_away_does_not_write(tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    first, second = WriterLock(folder), WriterLock(folder)
+    told: list[BaseException] = []
+
+    def wait() -> None:
+        try:
+            with second.hold():
+                pass
+        except NotFound as error:
+            told.append(error)
+
+    with first.hold():
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        time.sleep(0.1)
+        folder.rename(tmp_path / "dropped")
+    waiting.join()
+    assert [type(error) for error in told] == [NotFound]

@@ -15,7 +15,7 @@ import pytest
 
 from setwise_engine.collection import Collection
 from setwise_proto.v1 import collections_pb2 as pb
-from setwise_proto.v1 import search_pb2
+from setwise_proto.v1 import images_pb2, search_pb2
 from setwise_proto.v1 import types_pb2 as types
 from setwise_server import ServerSettings
 from setwise_server._root import Root
@@ -170,3 +170,32 @@ def test_a_search_that_runs_when_its_collection_is_dropped_ends_well(rooted, fol
     asking.join()
     (answer,) = answers
     assert answer == "set-03" or answer.code() is grpc.StatusCode.FAILED_PRECONDITION
+
+
+def test_what_another_server_drops_while_it_is_written_to_is_not_found_and_no_fault_of_ours(
+    rooted, folder: Path, sets_path: Path, caplog
+) -> None:
+    shutil.copytree(sets_path, folder / "sets.setwise")
+    assert soon(lambda: "sets" in listed(rooted))
+    changes = [images_pb2.MetadataChange(id="set-03")]
+    told: list[str] = []
+
+    def write() -> None:
+        number = 0
+        while not told:
+            number += 1
+            changes[0].set["number"].int_value = number
+            request = images_pb2.UpdateMetadataRequest(collection="sets", changes=changes)
+            try:
+                rooted.images.UpdateMetadata(request)
+            except grpc.RpcError as error:
+                told.append(error.code().name)
+
+    with caplog.at_level("INFO", "setwise.server"):
+        writing = threading.Thread(target=write)
+        writing.start()
+        time.sleep(0.2)
+        Root(folder).drop("sets")  # as another server of this folder would
+        writing.join()
+    assert told == ["NOT_FOUND"]
+    assert not [record for record in caplog.records if record.exc_info]

@@ -76,6 +76,13 @@ def test_a_fault_of_ours_tells_a_request_id_and_nothing_else(failure_of, caplog)
     assert "secret /etc/path" in caplog.text
 
 
+def test_one_fault_that_many_are_told_of_is_logged_once(caplog) -> None:
+    error = RuntimeError("one commit for a thousand images")
+    with caplog.at_level(logging.ERROR, "setwise.server"):
+        messages = {status_of(error).message for _ in range(1000)}
+    assert (len(messages), len(caplog.records)) == (1, 1)
+
+
 def test_a_long_or_undecodable_sentence_still_fits_in_the_trailers() -> None:
     status = status_of(errors.NotFound("\udcff" + "ü" * 5000, field="f" * 5000))
     assert len(status.message.encode()) <= 700

@@ -16,10 +16,10 @@ from setwise_engine.collection._changes import apply_plan, check_change, insert_
 from setwise_engine.collection._durable import Disk
 from setwise_engine.collection._lock import COMPACTION_LOCK_FILE, WriterLock
 from setwise_engine.collection._plan import Plan, Ready, SetSource, change_id, make_plan
-from setwise_engine.collection._schema import sqlite_errors
+from setwise_engine.collection._schema import CATALOG_FILE, sqlite_errors
 from setwise_engine.collection._segment_writer import Encoded, encode, write_segment
 from setwise_engine.collection._types import Settings
-from setwise_engine.errors import CollectionError, EngineError, LockedError
+from setwise_engine.errors import CollectionError, EngineError, LockedError, NotFound
 
 __all__ = ["SEGMENTS_FOLDER", "Writer"]
 
@@ -34,8 +34,8 @@ class Writer:
     def __init__(
         self, folder: Path, catalog: Catalog, disk: Disk, *, uuid: str, settings: Settings, coarse: Coarse
     ) -> None:
-        self.lock = WriterLock(folder)
-        self.compaction_lock = WriterLock(folder, name=COMPACTION_LOCK_FILE)
+        self.lock = WriterLock(folder, witness=folder / CATALOG_FILE)
+        self.compaction_lock = WriterLock(folder, name=COMPACTION_LOCK_FILE, witness=folder / CATALOG_FILE)
         self.disk = disk
         self._folder = folder / SEGMENTS_FOLDER
         self._uuid = uuid
@@ -123,7 +123,7 @@ class Writer:
 
     def sweep(self) -> None:
         """Removes what unfinished commits and compactions have left behind, unless another writer is at work."""
-        with contextlib.suppress(CollectionError):
+        with contextlib.suppress(CollectionError, NotFound):
             with self._catalog.reading() as connection:
                 left = connection.execute(
                     "SELECT 1 FROM segments WHERE state != 'gone' AND state = 'reserved'"
@@ -132,7 +132,7 @@ class Writer:
                 with self.compaction_lock.hold(wait_s=0):
                     self.forget_reserved()
         with (
-            contextlib.suppress(LockedError, FileNotFoundError),
+            contextlib.suppress(LockedError, NotFound, FileNotFoundError),
             self.lock.hold(wait_s=0),
             self._catalog.reading() as connection,
         ):

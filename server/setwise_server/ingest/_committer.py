@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
@@ -11,10 +12,15 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from setwise_engine.collection import Change, Collection, Put, Written
-from setwise_engine.errors import EngineError, NotFound
+from setwise_engine.errors import CollectionError, EngineError, LockedError, NotFound
 from setwise_server.settings import ServerSettings
 
 __all__ = ["Check", "Committer", "no_check"]
+
+TELL_AGAIN_S = 10.0
+"""For so long the log is not told the same reason again: all who write meet a full disk, again and again."""
+
+log = logging.getLogger("setwise.server")
 
 T = TypeVar("T")
 Check = Callable[[], None]
@@ -41,6 +47,7 @@ class Committer:
         self._changed = threading.Condition()
         self._closed = False
         self._thread: threading.Thread | None = None
+        self._told = ("", 0.0)
 
     def submit(self, changes: Sequence[Change], *, check: Check = no_check, urgent: bool = False) -> Future[Written]:
         """What the changes come to, one result for each. `check` is asked just before the commit; what it raises keeps
@@ -86,7 +93,17 @@ class Committer:
 
     def _work(self) -> None:
         while group := self._take():
-            _commit(self._collection, group)
+            error = _commit(self._collection, group)
+            if isinstance(error, CollectionError) and not isinstance(error, LockedError):
+                self._tell(str(error))
+
+    def _tell(self, reason: str) -> None:
+        """The callers are told too, but it is for who runs the server to see to it."""
+        told, when = self._told
+        now = time.monotonic()
+        if reason != told or now - when >= TELL_AGAIN_S:
+            log.error('a commit to collection "%s" failed, nothing of it was stored: %s', self._collection.name, reason)
+            self._told = (reason, now)
 
     def _take(self) -> list[_Submission]:
         """What the next commit is made of; empty when there will be none."""
@@ -128,26 +145,27 @@ class _Submission:
     came: float = field(default_factory=time.monotonic)
 
 
-def _commit(collection: Collection, group: Sequence[_Submission]) -> None:
-    """Does what is asked and tells each caller; nothing is raised."""
+def _commit(collection: Collection, group: Sequence[_Submission]) -> BaseException | None:
+    """Does what is asked and tells each caller; nothing is raised. Gives why it failed, None when it did not."""
     wanted = [submission for submission in group if _still_wanted(submission)]
     if not wanted:
-        return
+        return None
     try:
         job = wanted[0].job
         if job is not None:
             wanted[0].future.set_result(job(collection))
-            return
+            return None
         written = collection.write([change for submission in wanted for change in submission.changes])
     except BaseException as error:  # whatever it is, the callers must not wait for ever
         for submission in wanted:
             submission.future.set_exception(error)
-        return
+        return error
     first = 0
     for submission in wanted:
         last = first + len(submission.changes)
         submission.future.set_result(Written(written.version, written.results[first:last]))
         first = last
+    return None
 
 
 def _still_wanted(submission: _Submission) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from pathlib import Path
@@ -169,3 +170,20 @@ def test_where_no_thread_can_be_started_a_later_write_is_not_forgotten(committer
         with pytest.raises(RuntimeError, match="new thread"):
             committer.submit([put("a")])
     assert committer.submit([put("b")]).result(5).results == (Outcome.INSERTED,)
+
+
+def test_a_disk_that_is_full_is_told_to_the_log_once_and_not_for_each_write(
+    committer_of, put, monkeypatch, caplog
+) -> None:
+    def full(*_):
+        raise CollectionError("the disk is full")
+
+    monkeypatch.setattr(Collection, "write", full)
+    committer = committer_of(commit_ms=0)
+    with caplog.at_level(logging.ERROR, "setwise.server"):
+        for seed in range(5):
+            assert isinstance(committer.submit([put("a", seed)]).exception(5), CollectionError)
+        committer.close()
+    assert [record.getMessage() for record in caplog.records] == [
+        'a commit to collection "own" failed, nothing of it was stored: the disk is full'
+    ]
