@@ -116,7 +116,7 @@ class Index:
                     self._open()
                 except (OSError, ValueError, RuntimeError) as error:
                     self.broken = True
-                    _warn(self._folder, error)
+                    _warn(self._folder, error, self.sidecar)
             return not self.broken
 
     def covers(self, births: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -207,6 +207,7 @@ def _check_types(sidecar: Sidecar) -> None:
 
 def find_index(folder: Path, *, collection: str, coarse: str, dims: int) -> Index | None:
     """The index of a collection's folder; None when there is none, and with a line in the log when it is no use."""
+    sidecar = None
     try:
         sidecar = read_sidecar(folder)
         if sidecar is None:
@@ -215,7 +216,7 @@ def find_index(folder: Path, *, collection: str, coarse: str, dims: int) -> Inde
             raise ValueError(f"{SIDECAR} belongs to another collection or another kind of coarse vector")
         return Index(folder, sidecar)
     except (OSError, ValueError) as error:
-        _warn(folder / INDEX_FOLDER, error)
+        _warn(folder / INDEX_FOLDER, error, sidecar)
         return None
 
 
@@ -224,8 +225,11 @@ def probe(index: Any) -> None:
     _search(index, np.zeros(index.d, np.float32), 1, np.zeros(index.ntotal // 8 + 1, np.uint8), 1.0)
 
 
-def _warn(folder: Path, error: Exception) -> None:
-    """Says in the log that there is an index that cannot be used."""
+def _warn(folder: Path, error: Exception, sidecar: Sidecar | None) -> None:
+    """Says in the log that there is an index that cannot be used, unless another has taken its place meanwhile."""
+    with contextlib.suppress(OSError, ValueError):
+        if sidecar is not None and read_sidecar(folder.parent) != sidecar:
+            return
     advice = "running `setwise index` again makes a new one"
     _log.warning("index in %s not used, searching without it (%s); %s", folder, error, advice)
 
