@@ -11,7 +11,7 @@ import pytest
 
 from setwise_engine.collection import Collection, ImageRecord, Put, SetMetadata, _catalog
 from setwise_engine.collection._catalog import Catalog, read_number
-from setwise_engine.errors import CollectionError, CorruptError, LockedError
+from setwise_engine.errors import CollectionError, CorruptError, LockedError, NotFound
 
 Make = Callable[..., ImageRecord]
 
@@ -74,7 +74,7 @@ def test_a_collection_in_the_place_of_another_is_not_written(
     collection.append([make("a", 1)])
     collection.path.rename(tmp_path / "moved.setwise")
     with Collection.create(collection.path, collection.settings, collection.encoder) as other:
-        with pytest.raises(CollectionError, match="dropped or replaced"):
+        with pytest.raises(NotFound, match="dropped or moved"):
             collection.append([make("b", 2)])
         assert other.sources() == {}
 
