@@ -61,14 +61,15 @@ class ServerSettings:
 
     workers: calls that compute at once; max_queue: calls that may wait for one of them.
     max_writes: calls that write, and mostly wait for the disk, at once; max_streams: streams at once.
-    commit_ms, commit_bytes: writes of so many milliseconds, or of so many bytes, share one commit.
+    commit_ms, commit_bytes: writes of so many milliseconds, or so many bytes, share one commit (at most 2,000 images).
     threads: cores that one forward pass uses, None for what torch chooses; the passes of one network run one by one.
     scan_threads: cores that one exhaustive search uses, None for all; other searches use one.
     region_limit: collections of up to so many images are searched exhaustively for a region.
     weights: local weight files by network name, for networks whose weights no package holds.
     root: folder whose collections are served, and in which callers may make and drop them; None to serve given ones.
     read_only: take no writes at all.
-    models: networks that new collections may be made with; the first is the default.
+    models: networks that new collections may be made with; the first is the default. Loaded at the start if they are
+        not what is usual, so that whoever gives a wrong one learns it, and not the first caller.
     maintenance: compact, index and check collections in the background, as they need it.
     maintenance_bytes: bytes a second that this may read and write in all.
     grace: seconds that running calls are given when the server is told to stop.

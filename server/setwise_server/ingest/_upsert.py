@@ -19,6 +19,7 @@ from setwise_proto.v1 import images_pb2 as pb
 from setwise_server._call import Call, Emit
 from setwise_server._registry import Entry
 from setwise_server.ingest._budget import Budget
+from setwise_server.ingest._committer import EACH_BYTES
 from setwise_server.ingest._intake import Intake, Taken
 from setwise_server.ingest._results import result_to_proto, split
 
@@ -45,7 +46,7 @@ class Shared:
 
 @dataclass(frozen=True, slots=True)
 class _Item:
-    """An image that was received. size: bytes of its content."""
+    """An image that was received. size: bytes that it takes in memory, roughly."""
 
     number: int
     input: pb.ImageInput
@@ -220,4 +221,4 @@ class UpsertStream:
 
 
 def _size(item: pb.ImageInput) -> int:
-    return item.ByteSize()
+    return EACH_BYTES + item.ByteSize()

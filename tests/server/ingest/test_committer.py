@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from itertools import groupby
 from pathlib import Path
 
 import pytest
 
-from setwise_engine.collection import Collection, ImageRecord, Outcome, Put, Remove
+from setwise_engine.collection import Collection, ImageRecord, Outcome, Put, Remove, WriterLock
 from setwise_engine.errors import CancelledError, CollectionError, InvalidInput, NotFound
 from setwise_server import ServerSettings
 from setwise_server.ingest import Committer
@@ -80,6 +81,14 @@ def test_enough_bytes_are_committed_without_waiting(committer_of, put) -> None:
     assert len({future.result(5).version for future in futures[:4]}) >= 1
     committer.hurry()
     assert len({future.result(5).version for future in futures}) >= 2
+
+
+def test_a_commit_has_at_most_so_many_images_however_small(committer_of, collection, put, monkeypatch) -> None:
+    monkeypatch.setattr("setwise_server.ingest._committer.MOST_CHANGES", 10)
+    committer = committer_of(commit_ms=60_000)
+    with WriterLock(collection.path).hold():  # the first ten are on their way, the rest come meanwhile
+        futures = [committer.submit([put(str(number), number)]) for number in range(40)]
+    assert {len(list(same)) for _, same in groupby(future.result(5).version for future in futures)} == {10}
 
 
 def test_each_caller_gets_its_own_results_and_errors(committer_of, put) -> None:
