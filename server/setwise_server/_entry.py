@@ -65,7 +65,7 @@ class Entry:
         """A collection that was made and has no encoder yet."""
         entry = cls(name, path, settings)
         entry.state = State.WAITS
-        message = f'collection "{name}" waits for its encoder; send sample images with FitEncoder first'
+        message = f'collection "{name}" waits for its encoder; have it fitted to sample images first (FitEncoder)'
         entry._refusal = Incompatible(message)
         return entry
 
@@ -103,9 +103,11 @@ class Entry:
 
     @property
     def writer(self) -> Committer:
-        """Gathers its writes into commits; made at the first use. Raises NotFound once the collection was dropped."""
+        """Gathers its writes into commits; made at the first use. Raises NotFound once the collection was dropped, and
+        as `check_writes` does."""
         from setwise_server.ingest import Committer
 
+        self._settings.check_writes()
         collection = self.collection
         with self._lock:
             if self._retired:

@@ -64,15 +64,18 @@ class Sample:
             self._add(images[first : first + BATCH], first, call)
 
     def fit(self) -> Encoder:
-        """The encoder. Raises InvalidInput for no samples and when they do not span the dims that were asked for."""
+        """The encoder. Raises InvalidInput for no samples and when they do not span the dims that were asked for, or
+        that are usual: an encoder stays, so that a sample which is too small must not decide its dims in silence."""
         model = self.info.fingerprint if self.info else ""
         if not any(len(tokens) for tokens in self._sets):
             raise InvalidInput("an encoder cannot be fitted to no tokens; send sample images", field="data.images")
         encoder = fit_encoder(self._sets, model=model, dims=self._waiting.dims or DEFAULT_DIMS)
-        if self._waiting.dims not in (None, encoder.dims):
+        wanted = self._waiting.dims or min(DEFAULT_DIMS, max(1, encoder.dims_in - 1))
+        if encoder.dims < wanted:
+            samples = "this one sample spans" if len(self) == 1 else f"these {len(self)} samples span"
             raise InvalidInput(
-                f"the collection was made for {self._waiting.dims} dims, these {len(self)} samples span only "
-                f"{encoder.dims}; send more of them",
+                f"the collection was made for {wanted} dims, {samples} only {encoder.dims}; send more of them (some "
+                f"hundreds are best), or make the collection with {encoder.dims} dims",
                 field="data.images",
             )
         return encoder

@@ -42,7 +42,7 @@ def waiting_of(request: pb.CreateCollectionRequest, registry: Registry) -> Waiti
         raise InvalidInput(f'no coarse vector is called "{coarse}"; choose one of {", ".join(KINDS)}', field="coarse")
     takes = request.encoder == pb.ENCODER_SOURCE_COLLECTION
     if takes != bool(request.encoder_from):
-        what = "name the collection to take it from" if takes else "it is for ENCODER_SOURCE_COLLECTION only"
+        what = "name the collection to take it from" if takes else "it is for an encoder taken from another collection"
         raise InvalidInput(f'encoder_from is "{request.encoder_from}"; {what}', field="encoder_from")
     thumbnails = not (request.no_thumbnails or request.features)
     model = "" if request.features else request.model or registry.networks.default
@@ -98,10 +98,11 @@ def plain_encoder(dims: int) -> Encoder:
 def _shipped(info: ModelInfo, dims: int | None) -> Encoder:
     encoder = default_encoder(info)
     if encoder is None or dims not in (None, encoder.dims):
+        wanted = "" if dims is None else f", and {dims} dims were asked for"
         has = f"only one of {encoder.dims} dims" if encoder else "none"
         raise Incompatible(
-            f"of the encoders that come with Setwise, {has} is for model {info.fingerprint}; "
-            "have one fitted (ENCODER_SOURCE_FIT), or take another collection's (ENCODER_SOURCE_COLLECTION)",
+            f"of the encoders that come with Setwise, {has} is for model {info.fingerprint}{wanted}; "
+            'have one fitted (encoder "fit"), or take another collection\'s (encoder_from)',
             field="encoder",
         )
     return encoder

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 from setwise_engine.errors import Incompatible, NotFound
-from setwise_engine.features import DecodeLimits, Extractor, ModelInfo, load_extractor
+from setwise_engine.features import DecodeLimits, Extractor, ModelInfo, check_model, load_extractor
 from setwise_engine.featurizer import Featurizer
 from setwise_server._entry import Entry
-from setwise_server.settings import ServerSettings
+from setwise_server.settings import USUAL_MODELS, ServerSettings
 
 __all__ = ["ImageEncoder", "Network", "Networks"]
 
@@ -85,6 +85,12 @@ class Networks:
                 fingerprint = self._offered[str(offer)] = network.extractor.info.fingerprint
                 self._networks.setdefault(fingerprint, network)
             return self._networks[fingerprint]
+
+    def check_offers(self) -> None:
+        """Raises NotFound when a network that was offered on purpose does not exist; nothing is loaded."""
+        if self._settings.models != USUAL_MODELS:
+            for offer in self._settings.models:
+                check_model(offer.name)
 
     def infos(self) -> list[ModelInfo]:
         """The networks loaded so far, by fingerprint."""

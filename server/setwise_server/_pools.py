@@ -17,9 +17,9 @@ class Pools:
 
     def __init__(self, settings: ServerSettings) -> None:
         self._runners = {
-            Kind.UNARY: Runner(settings.workers, settings.max_queue),
-            Kind.WAITING: Runner(settings.max_writes, settings.max_queue, "setwise-write"),
-            Kind.STREAM: Runner(settings.max_streams, 0, "setwise-stream"),
+            Kind.UNARY: Runner(settings.workers, settings.max_queue, option="--workers, --max-queue"),
+            Kind.WAITING: Runner(settings.max_writes, settings.max_queue, "setwise-write", "--max-writes, --max-queue"),
+            Kind.STREAM: Runner(settings.max_streams, 0, "setwise-stream", "--max-streams"),
         }
 
     def of(self, kind: Kind) -> Runner:

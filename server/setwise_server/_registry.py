@@ -76,6 +76,8 @@ class Registry:
         known = ", ".join(f'"{known}"' for known in names) or "none"
         if not name and names:
             raise InvalidInput(f"this server holds several collections; name one of {known}", field=field)
+        if not name:
+            raise NotFound("this server holds no collection yet; create one first", field=field)
         if name in aliases:
             raise NotFound(f'"{name}" stands for collection "{aliases[name]}", which is not there', field=field)
         raise NotFound(f'no collection is named "{name}"; this server holds {known}', field=field)
@@ -124,7 +126,9 @@ class Registry:
         """Load and run every network once and touch every index, so that the first caller need not wait.
 
         Raises what stands in the way of a collection that was given by path; that of one in a root folder is logged.
+        Raises NotFound for a network that is offered and does not exist.
         """
+        self.networks.check_offers()
         for entry in self.entries():
             try:
                 if entry.state is State.READY:

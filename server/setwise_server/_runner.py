@@ -19,13 +19,14 @@ class Runner:
     """Runs sync work off the event loop: `workers` calls at once, `max_queue` more wait, the rest are refused.
 
     Counted are the threads' calls, not the callers: a call whose caller has gone holds its place until it notices.
-    All methods belong to the event loop's thread.
+    All methods belong to the event loop's thread. option: what the server was told the number with, for messages.
     """
 
-    def __init__(self, workers: int, max_queue: int, name: str = "setwise") -> None:
+    def __init__(self, workers: int, max_queue: int, name: str = "setwise", option: str = "") -> None:
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix=name)
         self._room = workers + max_queue
         self._calls = 0
+        self._option = f" ({option})" if option else ""
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -33,7 +34,8 @@ class Runner:
         """What `work` returns or raises; BusyError when the queue is full. Cancels `call` when its caller goes."""
         if self._calls >= self._room:
             raise BusyError(
-                f"{self._calls} calls are running or waiting, as many as this server takes; try again later"
+                f"{self._calls} calls of this kind are running or waiting, as many as this server takes"
+                f"{self._option}; try again later"
             )
         self._calls += 1
         self._idle.clear()

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from setwise_engine.errors import InvalidInput
+from setwise_engine.errors import InvalidInput, ReadOnlyError
 
-__all__ = ["Limits", "Offer", "ServerSettings", "address"]
+__all__ = ["USUAL_MODELS", "Limits", "Offer", "ServerSettings", "address"]
 
 _MIB = 1024 * 1024
 
@@ -55,6 +55,10 @@ class Offer:
         return self.name if self.image_size is None else f"{self.name}@{self.image_size}"
 
 
+USUAL_MODELS = (Offer("efficientnet-lite0"),)
+"""What new collections are made with where nothing else is said."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
     """Everything that a server is started with.
@@ -68,8 +72,7 @@ class ServerSettings:
     weights: local weight files by network name, for networks whose weights no package holds.
     root: folder whose collections are served, and in which callers may make and drop them; None to serve given ones.
     read_only: take no writes at all.
-    models: networks that new collections may be made with; the first is the default. Loaded at the start if they are
-        not what is usual, so that whoever gives a wrong one learns it, and not the first caller.
+    models: networks that new collections may be made with; the first is the default. Loaded at the first use.
     maintenance: compact, index and check collections in the background, as they need it.
     maintenance_bytes: bytes a second that this may read and write in all.
     grace: seconds that running calls are given when the server is told to stop.
@@ -91,7 +94,7 @@ class ServerSettings:
     weights: tuple[tuple[str, str], ...] = ()
     root: Path | None = None
     read_only: bool = False
-    models: tuple[Offer, ...] = (Offer("efficientnet-lite0"),)
+    models: tuple[Offer, ...] = USUAL_MODELS
     maintenance: bool = True
     maintenance_bytes: int = 32 * _MIB
     grace: float = 10.0
@@ -118,6 +121,11 @@ class ServerSettings:
             if value is not None and value < least:
                 option = f"--{name.replace('_', '-')}"
                 raise InvalidInput(f"{option} is {value}; it must be at least {least}", field=option)
+
+    def check_writes(self) -> None:
+        """Raises ReadOnlyError for a server that takes none."""
+        if self.read_only:
+            raise ReadOnlyError("this server was started with --read-only; ask another one")
 
     @property
     def address(self) -> str:

@@ -165,6 +165,15 @@ def test_what_waits_survives_a_restart(serving, make_set, tmp_path: Path) -> Non
         assert stubs.collections.FitEncoder(fit(stubs, "sets", samples)).collection.dims == 15  # all that 9 sets span
 
 
+def test_too_small_a_sample_does_not_decide_the_dims_for_good(rooted, make_set) -> None:
+    create(rooted, "sets", features=True, encoder=FITTED)
+    sample = images_pb2.ImageInput(features=features_to_proto(make_set(1)))
+    failure = rooted.failure(rooted.collections.FitEncoder, fit(rooted, "sets", [sample]))
+    assert "this one sample spans only" in failure.status.message
+    samples = [images_pb2.ImageInput(features=features_to_proto(make_set(seed))) for seed in range(20)]
+    assert rooted.collections.FitEncoder(fit(rooted, "sets", samples)).collection.dims == 15
+
+
 @pytest.mark.parametrize("case", ["no start", "no samples", "bad image", "wrong kind", "too few", "two starts"])
 def test_a_fit_that_cannot_be_tells_why_and_the_collection_waits_on(rooted, make_set, case: str) -> None:
     create(rooted, "sets", features=True, encoder=FITTED, dims=16)
@@ -202,6 +211,17 @@ def test_given_collections_are_neither_made_nor_dropped(server) -> None:
     assert "--root" in refused(server, features=True, dims=4).status.message
     failure = server.failure(server.collections.DropCollection, pb.DropCollectionRequest(name="sets"))
     assert failure.status.code == 9
+
+
+def test_a_refusal_speaks_to_every_caller_and_names_what_was_asked_for(rooted) -> None:
+    said = refused(rooted, dims=7).status.message
+    assert "7 dims" in said
+    assert "ENCODER_SOURCE" not in said
+
+
+def test_a_server_without_a_collection_says_so(rooted) -> None:
+    failure = rooted.failure(rooted.search.Search, search_pb2.SearchRequest(query=types.Query(id="a")))
+    assert failure.status.message == "this server holds no collection yet; create one first"
 
 
 def test_nothing_is_made_where_nothing_is_written(serving, tmp_path: Path) -> None:

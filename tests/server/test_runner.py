@@ -34,7 +34,7 @@ def test_work_runs_beside_the_event_loop_and_its_error_comes_back() -> None:
 
 def test_a_full_queue_refuses_and_takes_again_when_there_is_room() -> None:
     async def scenario() -> None:
-        runner, gate = Runner(workers=1, max_queue=1), threading.Event()
+        runner, gate = Runner(workers=1, max_queue=1, option="--max-queue"), threading.Event()
 
         def wait() -> bytes:
             gate.wait(10)
@@ -42,7 +42,7 @@ def test_a_full_queue_refuses_and_takes_again_when_there_is_room() -> None:
 
         running = [asyncio.create_task(runner.run(wait, Call())) for _ in range(2)]
         await asyncio.sleep(0)
-        with pytest.raises(BusyError, match="2 calls"):
+        with pytest.raises(BusyError, match=r"2 calls .*--max-queue"):
             await runner.run(wait, Call())
         assert not await runner.drain(0.01)
         gate.set()

@@ -114,6 +114,11 @@ def test_a_number_out_of_range_is_named_by_its_option(sets_path, refused, option
     assert value in said
 
 
+@pytest.mark.parametrize("model", ["nosuch", "nosuch@96", "timm"])
+def test_a_network_that_does_not_exist_is_told_to_whoever_offers_it(tmp_path: Path, refused, model: str) -> None:
+    assert f"no model '{model.partition('@')[0]}'" in refused("--root", tmp_path, "--model", model, "--port", "0")
+
+
 def test_weights_need_a_model_and_a_file(tmp_path: Path, capsys) -> None:
     assert main(["serve", str(tmp_path), "--weights", "nonsense"]) == 2
     assert '"nonsense" is not MODEL=FILE' in capsys.readouterr().err

@@ -299,6 +299,7 @@ def test_a_read_only_collection_refuses_the_stream(serving, own_path, make_item)
         with pytest.raises(grpc.RpcError) as caught:
             Stream(stubs, start()).rest()
         assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+        assert caught.value.details() == "this server was started with --read-only; ask another one"
 
 
 def test_where_no_thread_can_be_started_the_stream_fails_and_the_next_one_does_not(

@@ -365,8 +365,9 @@ class Collection:
 
     def _check_writable(self) -> None:
         if self.read_only:
-            reason = "it was opened so" if is_writable(self.path) else "this process may not write to its folder"
-            raise ReadOnlyError(f"collection {self.path} is read-only: {reason}")
+            opened = "it was opened so; open it for writing"
+            reason = opened if is_writable(self.path) else "this process may not write to its folder; change its rights"
+            raise ReadOnlyError(f'collection "{self.name}" is read-only: {reason}')
         self._disk.check()
 
 

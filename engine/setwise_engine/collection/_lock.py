@@ -74,7 +74,9 @@ class WriterLock:
             except BlockingIOError:
                 if time.monotonic() >= deadline:
                     holder = _read_holder(descriptor)
-                    message = f"{self._path.parent} is being written by {holder}; wait until it has ended and try again"
+                    message = (
+                        f"{self._path.parent.name} is being written by {holder}; wait until it has ended and try again"
+                    )
                     raise LockedError(message) from None
             time.sleep(_PAUSE_S)
 

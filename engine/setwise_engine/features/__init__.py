@@ -2,7 +2,7 @@
 
 from setwise_engine.features._decode import DecodeLimits, PreparedImage, prepare_image
 from setwise_engine.features._extractor import Extractor, ModelInfo, Request
-from setwise_engine.features._registry import DEFAULT_MODEL, load_extractor, model_names, register
+from setwise_engine.features._registry import DEFAULT_MODEL, check_model, load_extractor, model_names, register
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -11,6 +11,7 @@ __all__ = [
     "ModelInfo",
     "PreparedImage",
     "Request",
+    "check_model",
     "load_extractor",
     "model_names",
     "prepare_image",

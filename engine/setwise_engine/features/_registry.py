@@ -10,7 +10,7 @@ from pathlib import Path
 from setwise_engine.errors import InvalidInput, NotFound
 from setwise_engine.features._extractor import Extractor, Request
 
-__all__ = ["DEFAULT_MODEL", "load_extractor", "model_names", "register"]
+__all__ = ["DEFAULT_MODEL", "check_model", "load_extractor", "model_names", "register"]
 
 DEFAULT_MODEL = "efficientnet-lite0"
 
@@ -51,14 +51,25 @@ def load_extractor(
     Raises NotFound for an unknown model or file, InvalidInput for weights or sizes that do not fit the network, and
     Unavailable for weights or devices that this machine lacks.
     """
+    loader, rest = _find(name)
+    if image_size is not None and image_size < 1:
+        raise InvalidInput(f"image size {image_size} is not positive", field="image_size")
+    return loader(Request(name=name, variant=rest, image_size=image_size, weights=weights, device=device, bf16=bf16))
+
+
+def check_model(name: str) -> None:
+    """Raises NotFound for what no family calls a model, without loading anything of it."""
+    _find(name)
+
+
+def _find(name: str) -> tuple[Loader, str]:
+    """What loads the model, and its name in the family."""
     _import_families()
     family, colon, rest = name.partition(":")
     loader = _loaders.get(family + colon)
     if loader is None or bool(colon) != bool(rest):
         raise NotFound(f"there is no model {name!r}; choose one of {', '.join(model_names())}", field="model")
-    if image_size is not None and image_size < 1:
-        raise InvalidInput(f"image size {image_size} is not positive", field="image_size")
-    return loader(Request(name=name, variant=rest, image_size=image_size, weights=weights, device=device, bf16=bf16))
+    return loader, rest
 
 
 def _import_families() -> None:

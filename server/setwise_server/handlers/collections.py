@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from setwise_engine.collection import snapshot_tar
-from setwise_engine.errors import Incompatible, InvalidInput, ReadOnlyError, Unavailable
+from setwise_engine.errors import Incompatible, InvalidInput, Unavailable
 from setwise_proto.v1 import collections_pb2 as pb
 from setwise_server._call import Call
 from setwise_server._describe import describe
@@ -92,6 +92,7 @@ class CollectionHandlers:
 
     def compact(self, request: pb.CompactCollectionRequest, call: Call) -> pb.CompactCollectionResponse:
         """What is due is done now."""
+        self._registry.settings.check_writes()
         entry = self._registry.get(request.name, field="name")
         done = self._maintenance.compact_now(entry, call, everything=request.everything)
         return pb.CompactCollectionResponse(
@@ -123,8 +124,7 @@ class CollectionHandlers:
 
     def _changing(self) -> Keeper:
         """The keeper, when callers may make and drop collections here."""
-        if self._registry.settings.read_only:
-            raise ReadOnlyError("this server was started with --read-only; ask another one")
+        self._registry.settings.check_writes()
         if self._keeper is None:
             raise Unavailable("this server serves given collections; start one over a folder: setwise serve --root DIR")
         return self._keeper

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -11,7 +12,7 @@ from setwise_engine.matching import kernel_name
 from setwise_engine.search import default_candidates
 from setwise_proto.v1 import server_pb2 as pb
 from setwise_server._call import Call
-from setwise_server._registry import Registry
+from setwise_server._registry import Registry, State
 from setwise_server._tensors import grid_to_proto
 
 __all__ = ["ServerHandlers"]
@@ -41,10 +42,17 @@ class ServerHandlers:
             limits=limits,
             models=[_model(info) for info in self._registry.models()],
             libraries=_libraries() | {"kernel": kernel_name()},
-            writable=not settings.read_only,
+            writable=self._writable(),
             has_root=settings.root is not None,
             offered_models=[str(offer) for offer in settings.models],
         )
+
+    def _writable(self) -> bool:
+        """Whether a collection can be made here or one of those that are here can be written to."""
+        settings = self._registry.settings
+        if settings.read_only or (settings.root is not None and os.access(settings.root, os.W_OK | os.X_OK)):
+            return not settings.read_only
+        return any(not entry.collection.read_only for entry in self._registry.entries() if entry.state is State.READY)
 
 
 def _model(info: ModelInfo) -> pb.Model:
