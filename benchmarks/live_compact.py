@@ -36,6 +36,8 @@ class Searches:
         self._thread = threading.Thread(target=self._run)
 
     def __enter__(self) -> Searches:
+        for query in self._queries:  # so that what they need is in the page cache
+            self._searcher.search(query)
         self._thread.start()
         return self
 
