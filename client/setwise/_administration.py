@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import BinaryIO
 
 from setwise._driver import Driver
-from setwise._item import ItemLike
+from setwise._item import SampleLike
 from setwise._reports import CompactionReport, FitReport, SnapshotInfo
 from setwise._tally import ProgressLike
 from setwise._values import CollectionInfo
@@ -57,13 +57,15 @@ class Administration(Driver):
         return self._run(steps, timeout)
 
     def fit_encoder(
-        self, images: Iterable[ItemLike], *, collection: str | None = None, timeout: float | None = None
+        self, images: Iterable[SampleLike], *, collection: str | None = None, timeout: float | None = None
     ) -> FitReport:
         """Fit the encoder of a collection made with encoder="fit" to sample images, which are not stored.
 
             client.fit_encoder(Path("samples").glob("*.jpg"), collection="photos")
 
-        images: as for `upsert`; all of them are held in memory. Not repeated when the connection breaks.
+        images: what `search` takes as a picture, FeatureSets of raw tokens, or as for `upsert`, whose ids mean nothing
+        here; some hundreds of them are best, and all are held in memory. Raises InvalidArgumentError when they are too
+        few for the dims. Not repeated when the connection breaks.
         """
         job = self._run(self._admin.fit(images, collection), timeout)
         return self._stream(job, timeout)

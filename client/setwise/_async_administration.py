@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import AsyncIterable, Iterable
 from typing import BinaryIO
 
 from setwise._async_driver import AsyncDriver
-from setwise._item import ItemLike
+from setwise._item import SampleLike
 from setwise._reports import CompactionReport, FitReport, SnapshotInfo
 from setwise._tally import ProgressLike
 from setwise._values import CollectionInfo
@@ -47,9 +47,15 @@ class AsyncAdministration(AsyncDriver):
         return await self._run(steps, timeout)
 
     async def fit_encoder(
-        self, images: Iterable[ItemLike], *, collection: str | None = None, timeout: float | None = None
+        self,
+        images: Iterable[SampleLike] | AsyncIterable[SampleLike],
+        *,
+        collection: str | None = None,
+        timeout: float | None = None,
     ) -> FitReport:
-        """As `Client.fit_encoder`."""
+        """As `Client.fit_encoder`; images may also be an async iterable."""
+        if isinstance(images, AsyncIterable):
+            images = [image async for image in images]
         job = await self._run(self._admin.fit(images, collection), timeout)
         return await self._stream(job, timeout)
 

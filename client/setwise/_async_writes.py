@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterable, Iterable, Mapping
 from typing import Any
 
 from setwise._async_driver import AsyncDriver
+from setwise._async_feed import Fed, Feed
 from setwise._features import Id
 from setwise._item import ItemLike
 from setwise._plan_writes import Changes, Ids
@@ -21,7 +22,7 @@ class AsyncWrites(AsyncDriver):
 
     async def upsert(
         self,
-        images: Iterable[ItemLike],
+        images: Iterable[ItemLike] | AsyncIterable[ItemLike],
         *,
         mode: str = "upsert",
         on_error: OnError = "raise",
@@ -29,9 +30,17 @@ class AsyncWrites(AsyncDriver):
         collection: str | None = None,
         timeout: float | None = None,
     ) -> UpsertReport:
-        """As `Client.upsert`. The images are read, and the functions called, in another thread."""
-        upload = await self._run(self._writes.upsert(images, mode, on_error, progress, collection), timeout)
-        return await self._stream(upload, timeout)
+        """As `Client.upsert`; images may also be an async iterable. The images are read, and the functions called, in
+        another thread."""
+        feed = Feed(images) if isinstance(images, AsyncIterable) else None
+        given = images if feed is None else feed
+        upload = await self._run(self._writes.upsert(given, mode, on_error, progress, collection), timeout)
+        if feed is None:
+            return await self._stream(upload, timeout)
+        try:
+            return await self._stream(Fed(upload, feed), timeout)
+        finally:
+            await feed.close()
 
     async def delete(
         self,

@@ -16,7 +16,17 @@ from setwise._steps import SLACK
 from setwise._values import Limits
 from setwise_proto.v1 import images_pb2
 
-__all__ = ["Item", "ItemLike", "Prepared", "id_text", "prepare_items"]
+__all__ = [
+    "Item",
+    "ItemLike",
+    "Prepared",
+    "SampleLike",
+    "check_items",
+    "id_text",
+    "prepare_items",
+    "sample_items",
+    "shortened",
+]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,6 +46,7 @@ class Item:
 
 
 ItemLike: TypeAlias = str | os.PathLike[str] | tuple[str | Id, PictureLike | FeatureSet] | Item
+SampleLike: TypeAlias = PictureLike | FeatureSet | ItemLike
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +61,19 @@ class Prepared:
     message: images_pb2.ImageInput | None
     error: SetwiseError | None = None
     size: int = 0
+
+
+def check_items(images: Any) -> None:
+    """Raises InvalidArgumentError for a single image and for what holds no images."""
+    if isinstance(images, str | bytes | Item | FeatureSet | Mapping) or not isinstance(images, Iterable):
+        what = f"images is of type {type(images).__name__}; give a list or another iterable of images"
+        raise InvalidArgumentError(what, field="images")
+
+
+def sample_items(samples: Iterable[SampleLike]) -> Iterator[ItemLike]:
+    """Samples as items: ids mean nothing for them."""
+    for number, sample in enumerate(samples):
+        yield sample if isinstance(sample, Item | tuple) else Item(f"sample {number}", sample)
 
 
 def prepare_items(items: Iterable[ItemLike], limits: Limits) -> Iterator[Prepared]:
@@ -69,6 +93,11 @@ def prepare_items(items: Iterable[ItemLike], limits: Limits) -> Iterator[Prepare
         yield Prepared(number, name, message, size=message.ByteSize())
 
 
+def shortened(name: str) -> str:
+    """An id for a message: of a long one its beginning."""
+    return name if len(name) <= 80 else f"{name[:80]}..."
+
+
 def id_text(id: str | Id) -> str:
     """The text of an id. Raises InvalidArgumentError when it is none."""
     return id.value if isinstance(id, Id) else Id(id).value
@@ -84,7 +113,7 @@ def _item(given: Any) -> Item:
         case tuple() if len(given) == 2:
             return Item(*given)
     what = "give paths, pairs of an id and an image, or setwise.Item(id, image, metadata)"
-    raise InvalidArgumentError(f"a {type(given).__name__} is no image to store; {what}", field="images")
+    raise InvalidArgumentError(f"an image to store cannot be of type {type(given).__name__}; {what}", field="images")
 
 
 def _message(name: str, item: Item, limits: Limits) -> images_pb2.ImageInput:
@@ -96,6 +125,6 @@ def _message(name: str, item: Item, limits: Limits) -> images_pb2.ImageInput:
         message.image, _ = picture_bytes(item.image, limits.max_image_bytes, "image")
     size, most = message.ByteSize() + SLACK, limits.max_message_bytes
     if most and size > most:
-        what = f"image {name!r} takes {size:,} bytes with its metadata and the server accepts {most:,}"
+        what = f"image {shortened(name)!r} takes {size:,} bytes with its metadata and the server accepts {most:,}"
         raise InvalidArgumentError(f"{what}; send fewer tokens", reason="LIMIT_EXCEEDED", field="image")
     return message

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from setwise._context import Context
 from setwise._errors import InvalidArgumentError, NotFoundError
-from setwise._item import ItemLike, prepare_items
+from setwise._item import SampleLike, check_items, prepare_items, sample_items
 from setwise._options import whole
 from setwise._parse import parse_collection
 from setwise._plan_writes import progress_function
@@ -64,13 +64,14 @@ class AdminPlans:
         reply = yield from ask(_SERVICE, "CreateCollection", request, pb.CreateCollectionResponse, once=True)
         return parse_collection(reply.collection)
 
-    def fit(self, images: Iterable[ItemLike], collection: str | None) -> Steps[Fit]:
+    def fit(self, images: Iterable[SampleLike], collection: str | None) -> Steps[Fit]:
+        check_items(images)
         limits = yield from self._context.limits()
         room = (limits.max_message_bytes or 1 << 20) - SLACK
         start = pb.FitEncoderStart(collection=self._context.name(collection))
         requests = [pb.FitEncoderRequest(start=start)]
         size = room
-        for item in prepare_items(images, limits):
+        for item in prepare_items(sample_items(images), limits):
             if item.message is None:
                 assert item.error is not None
                 raise item.error

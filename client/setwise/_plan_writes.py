@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 
 from setwise._context import Context
 from setwise._errors import InternalError, InvalidArgumentError, SetwiseError
-from setwise._features import FeatureSet, Id
-from setwise._item import Item, id_text, prepare_items
+from setwise._features import Id
+from setwise._item import check_items, id_text, prepare_items
 from setwise._metadata import metadata_message
 from setwise._progress import ProgressLine
 from setwise._reports import DeleteReport, Failure, Outcome, Progress, UpdateReport
@@ -19,6 +19,7 @@ from setwise._tally import OnError, ProgressLike, Tally, outcome_of
 from setwise._upload import Upload
 from setwise._values import Limits
 from setwise._where_text import Where, where_message
+from setwise_proto.v1 import collections_pb2
 from setwise_proto.v1 import images_pb2 as pb
 
 __all__ = ["Changes", "Ids", "UpsertMode", "WritePlans", "progress_function"]
@@ -59,9 +60,7 @@ class WritePlans:
         progress: ProgressLike,
         collection: str | None,
     ) -> Steps[Upload]:
-        if isinstance(images, str | bytes | Item | FeatureSet | Mapping) or not isinstance(images, Iterable):
-            what = f"images is a {type(images).__name__}; give a list or another iterable of images"
-            raise InvalidArgumentError(what, field="images")
+        check_items(images)
         if mode not in set(UpsertMode):
             what = f"mode is {mode!r}; give 'upsert', 'insert' or 'update'"
             raise InvalidArgumentError(what, field="mode")
@@ -79,6 +78,8 @@ class WritePlans:
         several = [ids] if isinstance(ids, str | Id) else list(ids)
         names = [id_text(id) for id in several]
         limits = yield from self._context.limits()
+        if not names:
+            return DeleteReport(0, (), (yield from self._version(frame.collection)))
         replies = []
         for part in _parts(names, [len(name.encode()) for name in names], limits):
             request = pb.DeleteImagesRequest(collection=frame.collection, ids=part)
@@ -113,6 +114,8 @@ class WritePlans:
         messages = [_change(id, metadata, replace, names) for id, metadata in _pairs(changes)]
         tally = Tally(on_error, None, len(messages))
         limits = yield from self._context.limits()
+        if not messages:
+            tally.version = yield from self._version(name)
         number = 0
         for part in _parts(messages, [message.ByteSize() for message in messages], limits):
             reply = yield from self._update(pb.UpdateMetadataRequest(collection=name, changes=part))
@@ -126,6 +129,12 @@ class WritePlans:
                 number += 1
             tally.check()
         return tally.updates()
+
+    def _version(self, name: str) -> Steps[int]:
+        """The present version, for a report of no change."""
+        request = collections_pb2.GetCollectionRequest(name=name)
+        reply = yield from ask("CollectionService", "GetCollection", request, collections_pb2.GetCollectionResponse)
+        return reply.collection.version
 
     def _delete(self, request: pb.DeleteImagesRequest) -> Steps[pb.DeleteImagesResponse]:
         return (yield from ask("ImageService", "DeleteImages", request, pb.DeleteImagesResponse, fresh=True))

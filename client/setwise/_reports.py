@@ -83,8 +83,8 @@ class Progress:
 class UpsertReport:
     """What became of the images of an upsert; all that are counted but `failed` are on disk for good.
 
-    version: of the collection in which the last of them are; 0 when there was none. errors: with on_error="collect".
-    seconds: wall time.
+    version: of the collection in which the last of them are, the present one when nothing was stored. errors: with
+    on_error="collect". seconds: wall time.
     """
 
     inserted: int

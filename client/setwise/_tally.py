@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 from setwise._errors import InternalError, InvalidArgumentError, SetwiseError
+from setwise._item import shortened
 from setwise._reports import OUTCOMES, Failure, Outcome, Progress, UpdateReport, UpsertReport
 from setwise._status import make_error
 from setwise_proto.v1 import images_pb2
@@ -69,7 +70,7 @@ class Tally:
         if self.stop is None:
             return
         error, name = self.stop.error, self.stop.id
-        where = f"image {name!r}" if name else f"image number {self.stop.number}"
+        where = f"image {shortened(name)!r}" if name else f"image number {self.stop.number}"
         raise type(error)(
             f"{where}: {error.message}",
             code=error.code,

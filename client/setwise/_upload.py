@@ -186,6 +186,7 @@ class Upload:
         match answer.WhichOneof("message"):
             case "started":
                 self._window = answer.started.window_bytes or _WINDOW
+                self._tally.version = max(self._tally.version, answer.started.collection_version)
             case "acks":
                 self._answer(answer.acks)
             case "backoff":

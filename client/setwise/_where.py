@@ -53,6 +53,9 @@ class Filter:
     def __or__(self, other: Filter) -> Filter:
         return self._join("or", other)
 
+    __rand__, __ror__ = __and__, __or__  # for what is no filter, and is told so: `2020 & F("tags").contains("sea")`
+    __array_ufunc__: ClassVar[None] = None  # numpy's numbers on the left side too
+
     def __invert__(self) -> Filter:
         return self.parts[0] if self.op == "not" else Filter("not", parts=(self,))
 

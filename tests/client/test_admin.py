@@ -48,6 +48,21 @@ def test_a_collection_is_made_filled_asked_and_dropped(client: setwise.Client) -
         client.drop_collection("made")
 
 
+def test_samples_need_no_ids_and_no_change_tells_the_present_version(client: setwise.Client) -> None:
+    client.create_collection("bare", features=True, dims=4, encoder="fit")
+    with pytest.raises(setwise.InvalidArgumentError, match="of type FeatureSet; give a list"):
+        client.fit_encoder(next(sets(1)).image, collection="bare")  # type: ignore[arg-type]
+    with pytest.raises(setwise.InvalidArgumentError, match="this one sample spans only"):
+        client.fit_encoder([setwise.FeatureSet(np.eye(2, 8, dtype=np.float32))], collection="bare")
+    fitted = client.fit_encoder((item.image for item in sets(40)), collection="bare")
+    assert (fitted.samples, fitted.collection.dims) == (40, 4)
+    version = client.upsert(sets(3), collection="bare").version
+    assert client.upsert([], collection="bare").version == version
+    assert client.delete([], collection="bare").version == version
+    assert client.update_many({}, collection="bare").version == version
+    client.drop_collection("bare")
+
+
 def test_an_encoder_is_fitted_to_samples(client: setwise.Client) -> None:
     waiting = client.create_collection("fitted", features=True, dims=4, encoder="fit")
     assert waiting.state == "waits_for_encoder"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -217,6 +217,13 @@ def test_nothing_to_store_is_no_error() -> None:
     assert client(Server(stores)).upsert([]).summary().startswith("nothing to do")
 
 
+def test_a_long_id_is_named_by_its_beginning() -> None:
+    with pytest.raises(setwise.InvalidArgumentError) as caught:
+        client(Server(stores)).upsert([("x" * 1001, b"")])
+    assert caught.value.details["id"] == "x" * 1001
+    assert len(caught.value.message) < 300
+
+
 def test_asyncio_does_the_same() -> None:
     server = Server(breaks_after(sent=10, answered=4), stores)
 
@@ -242,3 +249,56 @@ def test_a_cancelled_task_ends_its_stream() -> None:
 
     asyncio.run(main())
     assert server.cancelled
+
+
+def test_an_async_iterable_is_read_on_the_loop_and_closed() -> None:
+    server, closed = Server(stores), []
+
+    async def camera(most: int) -> AsyncIterator[setwise.Item]:
+        try:
+            for item in sets(most):
+                await asyncio.sleep(0)
+                yield item
+        finally:
+            closed.append(most)
+
+    async def main() -> setwise.UpsertReport:
+        async with setwise.AsyncClient("localhost:1", transport=AsyncServer(server), timeout=5) as client:
+            return await client.upsert(camera(25))
+
+    assert asyncio.run(main()).inserted == 25
+    assert closed == [25]
+
+
+def test_a_source_that_never_comes_does_not_hold_up_the_end_of_its_task() -> None:
+    server, closed = Server(stores), []
+
+    async def silent() -> AsyncIterator[setwise.Item]:
+        try:
+            for item in sets(3):
+                yield item
+            await asyncio.Event().wait()
+        finally:
+            closed.append(True)
+
+    async def main() -> None:
+        async with setwise.AsyncClient("localhost:1", transport=AsyncServer(server), timeout=5) as client:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(client.upsert(silent()), 0.2)
+
+    asyncio.run(main())
+    assert closed == [True]
+
+
+def test_an_error_of_an_async_source_comes_through() -> None:
+    async def broken() -> AsyncIterator[setwise.Item]:
+        for item in sets(3):
+            yield item
+        raise OSError("the camera is gone")
+
+    async def main() -> None:
+        async with setwise.AsyncClient("localhost:1", transport=AsyncServer(Server(stores)), timeout=5) as client:
+            with pytest.raises(OSError, match="camera"):
+                await client.upsert(broken())
+
+    asyncio.run(main())

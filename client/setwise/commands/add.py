@@ -17,7 +17,7 @@ HELP = "store images in a collection, also while it serves"
 _DESCRIPTION = """
 Stores image files, and returns once they are on disk for good. What is stored already is left as it is, so that the
 same command may be repeated; with --metadata it gets exactly that metadata. Ids are the paths inside the folders, as in
-`setwise index`.
+`setwise index`, which also keeps the files' paths: `setwise reindex` builds anew only what was stored by that command.
 """
 
 
@@ -52,6 +52,10 @@ def run(args: argparse.Namespace) -> int:
     import setwise
     from setwise._files import list_files
 
+    names = [name for name, _ in args.metadata]
+    if twice := next((name for name in names if names.count(name) > 1), ""):
+        what = f'--metadata {twice} is given twice; give several values as a list, such as {twice}=["a", "b"]'
+        raise setwise.InvalidArgumentError(what, field="--metadata")
     metadata = dict(args.metadata) or None
     files = list_files(args.sources, args.prefix)
     items = [setwise.Item(id, path, metadata) for id, path in files]
@@ -67,12 +71,16 @@ def parse_field(text: str) -> tuple[str, Any]:
     if not name or not sign:
         raise argparse.ArgumentTypeError(f"{text!r} is no field; give NAME=VALUE, such as year=2021")
     try:
-        found = json.loads(value)
+        found = json.loads(value, parse_constant=_no_number)
     except ValueError:
         return name, value
     if isinstance(found, dict):
         raise argparse.ArgumentTypeError(f"{text!r} is an object; give a number, text, true, false, null or a list")
     return name, found
+
+
+def _no_number(word: str) -> None:
+    raise ValueError(f"{word} is no JSON")  # Python reads NaN and Infinity, which nobody can store; then they are text
 
 
 def _tell(failure: Failure) -> None:

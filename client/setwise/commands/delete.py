@@ -31,6 +31,8 @@ def run(args: argparse.Namespace) -> int:
     import setwise
     from setwise._table import printable
 
+    if bool(args.ids) == (args.where is not None):
+        raise setwise.InvalidArgumentError("give either ids or --where: what shall be deleted", field="--where")
     with setwise.connect(args.target, collection=args.collection, timeout=args.timeout) as client:
         report = client.delete(args.ids or None, where=args.where)
     if args.json:

@@ -10,6 +10,7 @@ import pytest
 
 import setwise
 from setwise._cli import main
+from setwise.commands.add import parse_field
 
 Out = pytest.CaptureFixture[str]
 
@@ -87,10 +88,13 @@ def test_what_is_wrong_with_arguments_is_told(out: Out) -> None:
     assert main(["add", "localhost:1", "x.jpg", "--metadata", "year"]) == 2
     assert "'year' is no field; give NAME=VALUE" in out.readouterr().err
     assert main(["add", "localhost:1", "x.jpg", "--metadata", "a={}"]) == 2
+    assert main(["add", "localhost:1", __file__, "--metadata", "a=1", "--metadata", "a=2"]) == 1
+    assert "--metadata a is given twice" in out.readouterr().err
+    assert parse_field("a=NaN") == ("a", "NaN")
     assert main(["add", "localhost:1", "no such.jpg"]) == 1
     assert "no such file or folder: no such.jpg" in out.readouterr().err
     assert main(["delete", "localhost:1"]) == 1
-    assert "give either ids or where" in out.readouterr().err
+    assert "give either ids or --where" in out.readouterr().err
 
 
 @pytest.fixture
