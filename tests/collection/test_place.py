@@ -15,7 +15,7 @@ import pytest
 
 from setwise_engine.collection import Collection, ImageRecord, Settings, _place
 from setwise_engine.encoder import Encoder
-from setwise_engine.errors import CollectionError
+from setwise_engine.errors import CollectionError, NotFound
 
 Make = Callable[..., ImageRecord]
 
@@ -160,3 +160,10 @@ def test_a_collection_is_named_after_what_the_caller_called_it(collection: Colle
         assert opened.name == "current"
     with Collection.open(link.parent / "other" / ".." / "photos.setwise") as opened:
         assert opened.name == "photos"
+
+
+def test_the_address_of_a_server_is_told_apart_from_a_directory_that_is_missing() -> None:
+    with pytest.raises(NotFound, match="looks like the address of a server"):
+        Collection.open("localhost:50051")
+    with pytest.raises(NotFound, match="setwise index"):
+        Collection.open("missing.setwise")

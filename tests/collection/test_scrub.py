@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from setwise_engine.collection import Collection, ImageRecord, Scrub, ScrubProblem
-from setwise_engine.errors import CollectionError
+from setwise_engine.errors import CollectionError, CorruptError
 
 Make = Callable[..., ImageRecord]
 
@@ -157,3 +158,23 @@ def test_a_closed_collection_ends_it(filled: Collection) -> None:
     for _ in range(2):
         with pytest.raises(CollectionError, match="is closed"):
             scrub.step(1 << 20)
+
+
+def test_a_segment_that_was_cut_off_is_left_behind_as_the_documentation_says(filled: Collection) -> None:
+    """docs/backup.md, Damage: its length back, then what is missing counts as damaged rows."""
+    filled.close()
+    path = segments(filled)[0]
+    whole = path.stat().st_size
+    os.truncate(path, whole - 20_000)
+    with pytest.raises(CorruptError, match=f"has {whole - 20_000} bytes instead of {whole}"):
+        Collection.open(filled.path)
+    os.truncate(path, whole)
+    with Collection.open(filled.path) as opened:
+        problems = opened.verify().problems
+        assert problems
+        named = {f"i{n}" for n in range(20) if any(f"'i{n}'" in problem for problem in problems)}
+        opened.delete([f"i{n}" for n in range(20)])
+        opened.compact(everything=True)
+        assert named
+        assert opened.verify().ok
+        assert opened.info().images == 80

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from setwise_engine.errors import CollectionError, FormatError, NotFound
 
 __all__ = ["absolute", "check_local", "existing_folder", "is_writable"]
 
+_ADDRESS = re.compile(r"[^/\\]+:\d{1,5}")
 _MOUNTS = Path("/proc/self/mounts")
 _NETWORK = {
     "9p", "afs", "beegfs", "ceph", "cifs", "coda", "davfs", "fuse.ceph", "fuse.gcsfuse", "fuse.glusterfs",
@@ -30,6 +32,8 @@ def existing_folder(path: str | os.PathLike[str]) -> Path:
         exists = folder.exists()
     except OSError as error:
         raise CollectionError(f"{folder} cannot be reached ({error.strerror}); check the rights") from error
+    if not exists and _ADDRESS.fullmatch(os.fspath(path)):
+        raise NotFound(f"{path} looks like the address of a server; this needs the directory of a collection")
     if not exists:
         raise NotFound(f"there is no collection {folder}; make one with `setwise index SOURCE --into {folder}`")
     if not folder.is_dir():
