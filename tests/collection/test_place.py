@@ -22,6 +22,7 @@ Make = Callable[..., ImageRecord]
 # Run by a user without rights (root takes another's place once all is imported); prints one line.
 READ = """
 import os, sys
+import numpy.ma  # numpy imports it late, and others may not be allowed to read this environment
 from setwise_engine.collection import Collection, verify_folder
 from setwise_engine.errors import EngineError
 if os.geteuid() == 0:
