@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 __all__ = ["Process", "Zygote"]
@@ -90,15 +90,20 @@ def _main() -> None:
     for module in ("local", "serve"):
         importlib.import_module(f"setwise_server.{module}")
 
+    running: set[int] = set()
     for line in sys.stdin:
         question = json.loads(line)
         if "wait" in question:
             answer = _status(question["wait"])
+            running.discard(question["wait"])
         elif (answer := os.fork()) == 0:
             _run(question["run"], question["output"], again=question["again"])
+        else:
+            running.add(answer)
         print(answer, flush=True)
-    for _ in _children():
-        pass
+    for pid in running:  # whoever asked is gone
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def _status(pid: int) -> int:
@@ -125,15 +130,6 @@ def _run(arguments: list[str], output: str, *, again: bool) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status if isinstance(status, int) else int(status is not None))
-
-
-def _children() -> Iterator[int]:
-    with contextlib.suppress(ChildProcessError):
-        while True:
-            pid, _ = os.waitpid(-1, os.WNOHANG)
-            if pid == 0:
-                return
-            yield pid
 
 
 if __name__ == "__main__":
