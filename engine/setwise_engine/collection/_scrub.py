@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import random
+import secrets
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -81,7 +81,7 @@ class Scrub:
         yield 0, list(self._encoder())
         with self._collection.snapshot() as snapshot:
             entries = list(snapshot.view.entries.values())
-        first = random.randrange(len(entries)) if entries and not self.rounds else 0
+        first = secrets.randbelow(len(entries)) if entries and not self.rounds else 0
         for entry in entries[first:] + entries[:first]:
             yield from self._segment(entry)
         yield from self._index()
