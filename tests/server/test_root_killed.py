@@ -61,7 +61,8 @@ def run_and_kill(folder: Path, seed: int, seconds: float) -> list[list[str]]:
         time.sleep(seconds)
         process.kill()
         said = process.stdout.read()
-    return [line.split() for line in said.splitlines()]
+    whole, _, _ = said.rpartition("\n")  # the last line may be cut: unbuffered, Python writes it in pieces
+    return [line.split() for line in whole.splitlines()]
 
 
 def check(folder: Path, said: list[list[str]], before: Model) -> Model:
