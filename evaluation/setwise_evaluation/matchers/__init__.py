@@ -1,0 +1,5 @@
+"""Matchings of two token sets: the exact one, none, the paper's approximations with certified gaps, and MaxSim."""
+
+from setwise_evaluation.matchers._types import Matching, MatchingOptions
+
+__all__ = ["Matching", "MatchingOptions"]
