@@ -7,6 +7,7 @@ from setwise_engine.matching._boxes import token_boxes
 from setwise_engine.matching._describe import Describer
 from setwise_engine.matching._gate import gate, gate_holds
 from setwise_engine.matching._match import match
+from setwise_engine.matching._matched_sums import MatchedSums, matched_sums
 from setwise_engine.matching._paths import kernel_name
 from setwise_engine.matching._proof import verify
 from setwise_engine.matching._ranker import Ranker
@@ -15,6 +16,7 @@ from setwise_engine.matching._scores import containment, score
 from setwise_engine.matching._sets import half
 from setwise_engine.matching._similarity import maxsim, similarity, similarity_matrix
 from setwise_engine.matching._solve import assign, assign_batch, optimal_pairs
+from setwise_engine.matching._token_sets import TokenSets
 from setwise_engine.matching._types import Assignment, Floats, Half, Indices, Kernel, Match, Scores
 from setwise_engine.matching.reference import upper_bound
 
@@ -30,11 +32,13 @@ __all__ = [
     "Indices",
     "Kernel",
     "Match",
+    "MatchedSums",
     "Ranked",
     "Ranker",
     "Ranking",
     "Scores",
     "Stages",
+    "TokenSets",
     "affinity",
     "assign",
     "assign_batch",
@@ -46,6 +50,7 @@ __all__ = [
     "kernel_name",
     "key_of",
     "match",
+    "matched_sums",
     "maxsim",
     "no_check",
     "optimal_pairs",

@@ -13,13 +13,24 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from setwise_engine.errors import FeatureError, InvalidInput
 from setwise_engine.matching._integers import floats, integers, optimum
 from setwise_engine.matching._types import Assignment, Floats, Half, Indices
 
-__all__ = ["LARGEST", "affinity", "assign", "checked", "mirrored", "proven", "square", "squares", "upper_bound"]
+__all__ = [
+    "LARGEST",
+    "affinity",
+    "assign",
+    "checked",
+    "matched_sum",
+    "mirrored",
+    "proven",
+    "square",
+    "squares",
+    "upper_bound",
+]
 
 # A float16 number is an integer k times 2^-24 with |k| < 2^40. With k = 2^20 h + l, |h| <= 2^20 and |l| <= 2^19,
 # products of two such digits are integers of at most 2^40, and float64 adds up 2^12 of them exactly.
@@ -78,6 +89,43 @@ def assign(A: ArrayLike) -> Assignment:
     from scipy.optimize import linear_sum_assignment  # a third of a second to import; native paths go without
 
     return proven(matrix, linear_sum_assignment(matrix, maximize=True)[1])
+
+
+def matched_sum(q: NDArray[np.float32], x: NDArray[np.float32]) -> tuple[float, float]:
+    """The matched sum of two sets of float32 tokens, (n, d) and (m, d), and its gap: no matching exceeds both together.
+
+    Inner products in float64, scipy's matching of them, and prices as lengths of the longest paths of moves, in float64
+    too. The gap covers the rounding of inner products, d 2^-53 |q| |x| each (Higham, "Accuracy and Stability", 3.1).
+    """
+    if len(q) > len(x):
+        return matched_sum(x, q)
+    if len(q) == 0:
+        return 0.0, 0.0
+    from scipy.optimize import linear_sum_assignment
+
+    left, right = q.astype(np.float64), x.astype(np.float64)
+    A = left @ right.T
+    rows, columns = linear_sum_assignment(A, maximize=True)
+    value = math.fsum(A[rows, columns])
+    v = _path_lengths(A, columns)
+    bound = math.fsum([*(A - v).max(axis=1), *v])
+    slack = 2.0 * (q.shape[1] + 8) * 2.0**-53 * float(np.linalg.norm(left)) * float(np.linalg.norm(right))
+    return value, max(0.0, bound - value) + slack
+
+
+def _path_lengths(A: Floats, columns: Indices) -> Floats:
+    """Column prices: the most that a chain of moves gains on its way to the column, 0 where a column is unmatched."""
+    n, m = A.shape
+    own = A[np.arange(n), columns]
+    v = np.zeros(m)
+    for _ in range(n):
+        reached = (A + (v[columns] - own)[:, None]).max(axis=0)
+        raised = v.copy()
+        raised[columns] = np.maximum(v[columns], reached[columns])
+        if np.array_equal(raised, v):
+            break
+        v = raised
+    return v
 
 
 def proven(A: Floats, columns: Indices) -> Assignment:
