@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,26 @@ import pytest
 from PIL import Image
 
 from setwise_engine.errors import InvalidInput, Unavailable
-from setwise_evaluation.scenes import Cutout, Split, compose, find_backgrounds, find_cutouts, pool, write_scenes
+from setwise_evaluation.scenes import (
+    COUNTS,
+    Cutout,
+    Split,
+    compose,
+    compose_counting,
+    find_backgrounds,
+    find_cutouts,
+    pool,
+    write_scenes,
+)
 from setwise_evaluation.scenes.__main__ import main
 
 CATEGORIES = ("animals/birds", "food", "tools")
+
+PLACED_BEFORE_COUNTING = [
+    ("food/thing7", (8, 335, 134, 443), False),
+    ("tools/thing5", (423, 263, 549, 371), False),
+    ("animals/birds/thing6", (170, 215, 296, 323), False),
+]
 
 
 def _photograph(seed: int, size: tuple[int, int]) -> Image.Image:
@@ -141,3 +158,42 @@ def test_too_few_pictures_are_refused(cutouts: list[Cutout], backgrounds: list[P
         pool(Split.FIT, cutouts, backgrounds[:2])
     with pytest.raises(InvalidInput, match="count is 0"):
         write_scenes(tmp_path, Split.FIT, 0, 1, cutouts=cutouts, backgrounds=backgrounds)
+
+
+@pytest.mark.parametrize("split", [Split.COUNTING_DATABASE, Split.COUNTING_QUERY])
+def test_counting_scenes_hold_the_same_two_kinds_in_three_proportions(
+    cutouts: list[Cutout], backgrounds: list[Path], split: Split
+) -> None:
+    usable = pool(split, cutouts, backgrounds)
+    scenes = [compose_counting(usable, index, f"{split}/{index}") for index in range(6)]
+    counts = [Counter(placed.cutout.instance for placed in scene.objects) for scene in scenes]
+    for group in (counts[:3], counts[3:]):
+        first, second = group[1]  # two of each
+        assert {(count[first], count[second]) for count in group} == set(COUNTS)
+        assert len({name.rpartition("/")[0] for name in group[0]}) == 2
+    assert set(counts[0]) != set(counts[3])
+
+
+def test_queries_and_database_of_the_counting_protocol_show_the_same_kinds_whatever_the_seed(
+    tmp_path: Path, cutouts: list[Cutout], backgrounds: list[Path]
+) -> None:
+    files = [
+        write_scenes(tmp_path / split, split, 3, seed, cutouts=cutouts, backgrounds=backgrounds)
+        for split, seed in ((Split.COUNTING_DATABASE, 1), (Split.COUNTING_QUERY, 2))
+    ]
+    database, queries = ([json.loads(line) for line in file.read_text().splitlines()] for file in files)
+    assert [Counter(line["instances"]) for line in database] == [Counter(line["instances"]) for line in queries]
+    assert not {line["background"] for line in database} & {line["background"] for line in queries}
+    assert all(len(line["boxes"]) == 4 * len(line["instances"]) == 16 for line in database)
+
+
+def test_counting_needs_two_categories(cutouts: list[Cutout], backgrounds: list[Path]) -> None:
+    food = [cutout for cutout in cutouts if cutout.category == "food"]
+    with pytest.raises(InvalidInput, match="cut-outs of two categories"):
+        compose_counting(pool(Split.COUNTING_QUERY, food, backgrounds), 0, "a")
+
+
+def test_the_pixels_of_the_older_splits_have_not_changed(cutouts: list[Cutout], backgrounds: list[Path]) -> None:
+    scene = compose(pool(Split.INSTANCE_DATABASE, cutouts, backgrounds), "setwise scenes 1/instance-database/1/0")
+    where = [(placed.cutout.instance, placed.box, placed.flipped) for placed in scene.objects]
+    assert where == PLACED_BEFORE_COUNTING

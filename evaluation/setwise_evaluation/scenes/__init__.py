@@ -14,11 +14,12 @@ from setwise_evaluation.scenes._assets import (
     find_backgrounds,
     find_cutouts,
 )
-from setwise_evaluation.scenes._compose import Placed, Scene, compose
+from setwise_evaluation.scenes._compose import COUNTS, Placed, Scene, compose, compose_counting
 from setwise_evaluation.scenes._splits import Pool, Split, pool
 from setwise_evaluation.scenes._write import write_scenes
 
 __all__ = [
+    "COUNTS",
     "DEFAULT_BACKGROUNDS",
     "DEFAULT_CUTOUTS",
     "Cutout",
@@ -27,6 +28,7 @@ __all__ = [
     "Scene",
     "Split",
     "compose",
+    "compose_counting",
     "find_backgrounds",
     "find_cutouts",
     "pool",

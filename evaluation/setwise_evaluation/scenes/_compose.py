@@ -7,12 +7,17 @@ from dataclasses import dataclass
 
 from PIL import Image
 
+from setwise_engine.errors import InvalidInput
 from setwise_evaluation.scenes._assets import Cutout, load_background, load_cutout, picture_name
 from setwise_evaluation.scenes._splits import Pool
 
-__all__ = ["Placed", "Scene", "compose"]
+__all__ = ["COUNTS", "Placed", "Scene", "compose", "compose_counting"]
+
+COUNTS = ((3, 1), (2, 2), (1, 3))
+"""How often the two kinds of a counting scene stand in it: always four objects, so that area alone tells nothing."""
 
 _LONG_SIDE = (110, 290)
+_COUNTING_SIDE = (140, 180)  # much the same for all: a kind's area follows its number
 _MAX_ENLARGE = 3
 _MAX_OVERLAP = 0.25
 _ATTEMPTS = 25
@@ -52,11 +57,51 @@ def compose(pool: Pool, seed: str, size: tuple[int, int] = (640, 480)) -> Scene:
     placed: list[Placed] = []
     for category in chosen:
         cutout = rng.choice(pool.cutouts[category])
-        picture, flipped = _varied(load_cutout(cutout.path), rng)
-        box = _place(picture.size, size, [other.box for other in placed], rng)
-        canvas.paste(picture, box[:2], picture)
-        placed.append(Placed(cutout, box, flipped))
+        placed.append(_put(canvas, cutout, placed, rng, sides=_LONG_SIDE, most_hidden=_MAX_OVERLAP))
     return Scene(canvas, tuple(placed), picture_name(path))
+
+
+def compose_counting(pool: Pool, index: int, seed: str, size: tuple[int, int] = (640, 480)) -> Scene:
+    """The counting scene number `index`: four objects of two kinds, as many of each as `COUNTS` says for index % 3.
+
+    Three scenes in a row are of the same kinds, which the index alone chooses: those of the queries are those of the
+    database, whatever the seeds. The seed decides the rest: background, places, sizes, flips. No object hides another
+    where there is room; sizes hardly differ. Raises InvalidInput when the pool has fewer than two categories.
+    """
+    kinds = _kinds(pool, index // len(COUNTS))
+    rng = random.Random(seed)
+    path = pool.backgrounds[rng.randrange(len(pool.backgrounds))]
+    canvas = _behind(load_background(path), size, rng)
+    objects = [kind for kind, count in zip(kinds, COUNTS[index % len(COUNTS)], strict=True) for _ in range(count)]
+    rng.shuffle(objects)
+    placed: list[Placed] = []
+    for cutout in objects:
+        placed.append(_put(canvas, cutout, placed, rng, sides=_COUNTING_SIDE, most_hidden=0.0))
+    return Scene(canvas, tuple(placed), picture_name(path))
+
+
+def _kinds(pool: Pool, group: int) -> list[Cutout]:
+    """Two cut-outs of different categories."""
+    if len(pool.cutouts) < 2:
+        raise InvalidInput("counting needs cut-outs of two categories; give a larger folder with --cutouts")
+    rng = random.Random(f"setwise scenes 1/counting kinds/{group}")
+    return [rng.choice(pool.cutouts[category]) for category in rng.sample(sorted(pool.cutouts), 2)]
+
+
+def _put(
+    canvas: Image.Image,
+    cutout: Cutout,
+    others: list[Placed],
+    rng: random.Random,
+    *,
+    sides: tuple[int, int],
+    most_hidden: float,
+) -> Placed:
+    """Paste the cut-out, its long side somewhere between `sides`, where it hides little of the others."""
+    picture, flipped = _varied(load_cutout(cutout.path), rng, sides)
+    box = _place(picture.size, canvas.size, [other.box for other in others], rng, most_hidden)
+    canvas.paste(picture, box[:2], picture)
+    return Placed(cutout, box, flipped)
 
 
 def _behind(background: Image.Image, size: tuple[int, int], rng: random.Random) -> Image.Image:
@@ -72,17 +117,19 @@ def _behind(background: Image.Image, size: tuple[int, int], rng: random.Random) 
     return scene.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if rng.randrange(2) else scene
 
 
-def _varied(cutout: Image.Image, rng: random.Random) -> tuple[Image.Image, bool]:
+def _varied(cutout: Image.Image, rng: random.Random, sides: tuple[int, int]) -> tuple[Image.Image, bool]:
     """The cut-out at a random size (small ones are not blown up beyond recognition), perhaps mirrored."""
     long_side = max(cutout.size)
-    side = min(rng.randint(*_LONG_SIDE), long_side * _MAX_ENLARGE)
+    side = min(rng.randint(*sides), long_side * _MAX_ENLARGE)
     size = (max(1, cutout.width * side // long_side), max(1, cutout.height * side // long_side))
     picture = cutout.resize(size, Image.Resampling.BICUBIC)
     flipped = bool(rng.randrange(2))
     return (picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if flipped else picture), flipped
 
 
-def _place(size: tuple[int, int], scene: tuple[int, int], others: list[Box], rng: random.Random) -> Box:
+def _place(
+    size: tuple[int, int], scene: tuple[int, int], others: list[Box], rng: random.Random, most_hidden: float
+) -> Box:
     """A random place inside the scene that hides little of the others; the best of some attempts if none does."""
     best: tuple[float, Box] | None = None
     for _ in range(_ATTEMPTS):
@@ -91,7 +138,7 @@ def _place(size: tuple[int, int], scene: tuple[int, int], others: list[Box], rng
         hidden = max((_overlap(box, other) for other in others), default=0.0)
         if best is None or hidden < best[0]:
             best = (hidden, box)
-        if hidden <= _MAX_OVERLAP:
+        if hidden <= most_hidden:
             break
     assert best is not None
     return best[1]

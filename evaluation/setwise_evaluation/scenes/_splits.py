@@ -21,6 +21,8 @@ class Split(StrEnum):
     fit: to fit an encoder on; shares no cut-out and no background with the others.
     instance-database, instance-query: the same cut-outs on other backgrounds.
     category-database, category-query: no cut-out and no background in common, the same categories.
+    counting-database, counting-query: two kinds of cut-outs a scene, the same kinds in three proportions, on other
+    backgrounds.
     """
 
     FIT = "fit"
@@ -28,6 +30,13 @@ class Split(StrEnum):
     INSTANCE_QUERY = "instance-query"
     CATEGORY_DATABASE = "category-database"
     CATEGORY_QUERY = "category-query"
+    COUNTING_DATABASE = "counting-database"
+    COUNTING_QUERY = "counting-query"
+
+    @property
+    def counting(self) -> bool:
+        """Whether its scenes hold the same kinds in different numbers."""
+        return self in {Split.COUNTING_DATABASE, Split.COUNTING_QUERY}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +53,16 @@ def pool(split: Split, cutouts: Sequence[Cutout], backgrounds: Sequence[Path]) -
     Raises InvalidInput when there are too few to keep the splits apart.
     """
     fit, query, database, single = _deal(cutouts)
+    shared = query + database + single
     behind_fit, behind_query, behind_database = _deal_backgrounds(backgrounds)
     parts = {
         Split.FIT: (fit, behind_fit),
-        Split.INSTANCE_DATABASE: (query + database + single, behind_database),
-        Split.INSTANCE_QUERY: (query + database + single, behind_query),
+        Split.INSTANCE_DATABASE: (shared, behind_database),
+        Split.INSTANCE_QUERY: (shared, behind_query),
         Split.CATEGORY_DATABASE: (database, behind_database),
         Split.CATEGORY_QUERY: (query, behind_query),
+        Split.COUNTING_DATABASE: (shared, behind_database),
+        Split.COUNTING_QUERY: (shared, behind_query),
     }
     chosen, behind = parts[split]
     if not chosen:
