@@ -55,10 +55,7 @@ def _run(name: str, command: EntryPoint, words: Sequence[str]) -> int:
     program = f"setwise {name}"
     try:
         module: ModuleType = command.load()
-        parser = argparse.ArgumentParser(prog=program, description=module.HELP, allow_abbrev=False)
-        module.configure(parser)
-        # Intermixed: `setwise delete TARGET --collection NAME ID ...` reads its ids wherever they stand.
-        code = module.run(parser.parse_intermixed_args(words))
+        code = module.main(words) if hasattr(module, "main") else _parsed(module, program, words)
         sys.stdout.flush()
         return int(code)
     except SystemExit as stop:  # argparse has spoken
@@ -77,6 +74,13 @@ def _run(name: str, command: EntryPoint, words: Sequence[str]) -> int:
         if isinstance(error, SetwiseError | OSError) or isinstance(getattr(error, "reason", None), str):
             return _fail(program, str(error), 1)
         raise
+
+
+def _parsed(module: ModuleType, program: str, words: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog=program, description=module.HELP, allow_abbrev=False)
+    module.configure(parser)
+    # Intermixed: `setwise delete TARGET --collection NAME ID ...` reads its ids wherever they stand.
+    return int(module.run(parser.parse_intermixed_args(words)))
 
 
 def _fail(program: str, message: str, code: int) -> int:

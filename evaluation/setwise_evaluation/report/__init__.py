@@ -15,6 +15,6 @@ out/report.html.
 from setwise_evaluation.report import style
 from setwise_evaluation.report._command import made_by
 from setwise_evaluation.report._output import Output
-from setwise_evaluation.report._page import ORDER, write_page
+from setwise_evaluation.report._page import ORDER, find_experiments, write_page
 
-__all__ = ["ORDER", "Output", "made_by", "style", "write_page"]
+__all__ = ["ORDER", "Output", "find_experiments", "made_by", "style", "write_page"]

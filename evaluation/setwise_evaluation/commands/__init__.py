@@ -1,0 +1,1 @@
+"""The subcommands of this package, one module each."""
