@@ -1,11 +1,12 @@
 """From image files to tokens: decoding, and networks behind one small interface."""
 
 from setwise_engine.features._decode import DecodeLimits, PreparedImage, prepare_image
-from setwise_engine.features._extractor import Extractor, ModelInfo, Request
+from setwise_engine.features._extractor import Classifier, Extractor, ModelInfo, Request
 from setwise_engine.features._registry import DEFAULT_MODEL, check_model, load_extractor, model_names, register
 
 __all__ = [
     "DEFAULT_MODEL",
+    "Classifier",
     "DecodeLimits",
     "Extractor",
     "ModelInfo",

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from setwise_engine.feature_set import Grid
 
-__all__ = ["Extractor", "ModelInfo", "Request"]
+__all__ = ["Classifier", "Extractor", "ModelInfo", "Request"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,18 @@ class Extractor(Protocol):
         """Tokens of a batch: (b, s, s, 3) uint8 RGB to (b, n, D) float32, b >= 0, row by row from the top left.
 
         Raises InvalidInput for another shape or dtype.
+        """
+        ...
+
+
+@runtime_checkable
+class Classifier(Extractor, Protocol):
+    """An extractor whose network also names what it sees, as all torch networks of `load_extractor` do."""
+
+    def classify(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Tokens (b, n, D), as `extract` gives them, and logits (b, classes), both float32, from one forward pass.
+
+        Raises what `extract` raises, and InvalidInput for a network without a classifier.
         """
         ...
 

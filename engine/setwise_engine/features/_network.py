@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -18,7 +19,18 @@ from setwise_engine.features._decode import PREPARATION
 from setwise_engine.features._extractor import ModelInfo, Request
 from setwise_engine.features._weights import state_hash
 
-__all__ = ["HALF", "IMAGENET", "Normalisation", "TokenMap", "TorchExtractor", "as_map", "size_within_limit"]
+__all__ = [
+    "HALF",
+    "IMAGENET",
+    "Normalisation",
+    "TokenMap",
+    "TokenMapAndLogits",
+    "TorchExtractor",
+    "as_map",
+    "size_within_limit",
+]
+
+_Output = TypeVar("_Output")
 
 _MAX_SIDE = 16
 """Tokens a side at the default image size: at most 256 an image."""
@@ -38,6 +50,9 @@ HALF = Normalisation((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 TokenMap = Callable[[Tensor], Tensor]
 """From normalised pixels (b, 3, s, s) to a map of tokens (b, rows, columns, D)."""
 
+TokenMapAndLogits = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""The same map, and the logits (b, classes) that the network makes of it on the same way."""
+
 
 def size_within_limit(native: int, stride: int) -> int:
     """A network's own image size, or, where that gives more than 16x16 tokens, the one that gives just these."""
@@ -50,10 +65,11 @@ def as_map(tokens: Tensor, side: int) -> Tensor:
 
 
 class TorchExtractor:
-    """An `Extractor` around a torch module.
+    """An `Extractor` and `Classifier` around a torch module.
 
     network: the module, weights loaded. token_map: how its tokens are read. tokens: the same in words; they enter the
-    fingerprint. Threads are left to the caller (`torch.set_num_threads`). Safe to call from several threads.
+    fingerprint. with_logits: tokens and logits in one pass; None for a network that has no classifier.
+    Threads are left to the caller (`torch.set_num_threads`). Safe to call from several threads.
     Raises Unavailable for a device this machine lacks and InvalidInput for an image size the network cannot take.
     """
 
@@ -66,12 +82,14 @@ class TorchExtractor:
         image_size: int,
         normalisation: Normalisation,
         tokens: str,
+        with_logits: TokenMapAndLogits | None = None,
     ) -> None:
         self._device = _device(request.device)
         self._bf16 = request.bf16
         weights = state_hash(network)
         self._network = network.eval().requires_grad_(False).to(self._device).to(memory_format=torch.channels_last)
         self._token_map = token_map
+        self._with_logits = with_logits
         self._scale, self._shift = _affine(normalisation, self._device)
         self._image_size = image_size
         _, rows, columns, dims = self._probe(request.name).shape
@@ -86,6 +104,23 @@ class TorchExtractor:
 
     def extract(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Tokens of a batch; see `Extractor.extract`."""
+        self._check(pixels)
+        if len(pixels) == 0:
+            return np.zeros((0, self.info.tokens, self.info.dims), dtype=np.float32)
+        return _listed(self._forward(pixels, self._token_map))
+
+    def classify(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Tokens and logits of a batch; see `Classifier.classify`."""
+        self._check(pixels)
+        if self._with_logits is None:
+            raise InvalidInput(f"{self.info.name} has no classifier; choose a network that has one", field="model")
+        if len(pixels) == 0:  # how many classes there are is known after a pass
+            one = self.classify(np.zeros((1, *pixels.shape[1:]), dtype=np.uint8))
+            return one[0][:0], one[1][:0]
+        tokens, logits = self._forward(pixels, self._with_logits)
+        return _listed(tokens), logits.float().cpu().numpy()
+
+    def _check(self, pixels: NDArray[np.uint8]) -> None:
         side = self.info.image_size
         if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[1:] != (side, side, 3):
             raise InvalidInput(
@@ -93,27 +128,29 @@ class TorchExtractor:
                 f"{self.info.name} takes uint8 of shape (b, {side}, {side}, 3)",
                 field="pixels",
             )
-        if len(pixels) == 0:
-            return np.zeros((0, self.info.tokens, self.info.dims), dtype=np.float32)
-        tokens = self._forward(torch.from_numpy(np.ascontiguousarray(pixels)))
-        return tokens.flatten(1, 2).contiguous().cpu().numpy()
 
-    def _forward(self, pixels: Tensor) -> Tensor:
+    def _forward(self, pixels: NDArray[np.uint8], run: Callable[[Tensor], _Output]) -> _Output:
+        batch = torch.from_numpy(np.ascontiguousarray(pixels))
         with torch.inference_mode(), torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
             # (b, s, s, 3) seen as (b, 3, s, s) is channels-last without a copy.
-            images = pixels.to(self._device).permute(0, 3, 1, 2).float().mul_(self._scale).add_(self._shift)
-            return self._token_map(images).float()
+            images = batch.to(self._device).permute(0, 3, 1, 2).float().mul_(self._scale).add_(self._shift)
+            return run(images)
 
     def _probe(self, name: str) -> Tensor:
         side = self._image_size
         try:
-            return self._forward(torch.zeros((1, side, side, 3), dtype=torch.uint8))
+            return self._forward(np.zeros((1, side, side, 3), dtype=np.uint8), self._token_map)
         except EngineError:
             raise
         except (RuntimeError, AssertionError, ValueError) as error:
             raise InvalidInput(
                 f"{name} cannot take images of {side}x{side} pixels: {error}", field="image_size"
             ) from error
+
+
+def _listed(tokens: Tensor) -> NDArray[np.float32]:
+    """A map (b, rows, columns, D) as a list of tokens, row by row."""
+    return tokens.float().flatten(1, 2).contiguous().cpu().numpy()
 
 
 def _device(name: str) -> torch.device:

@@ -69,11 +69,17 @@ def load_efficientnet_lite(request: Request) -> Extractor:
         image_size=size,
         normalisation=HALF,
         tokens="features after the last convolution, batch norm and activation",
+        with_logits=lambda images: _tokens_and_logits(network, images),
     )
 
 
 def _tokens(features: Tensor) -> Tensor:
     return features.permute(0, 2, 3, 1)
+
+
+def _tokens_and_logits(network: Any, images: Tensor) -> tuple[Tensor, Tensor]:
+    features = network.forward_features(images)
+    return _tokens(features), network.forward_head(features)
 
 
 def _packaged_weights(name: str, variant: _Variant) -> Path:

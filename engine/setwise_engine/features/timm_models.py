@@ -10,7 +10,7 @@ from torch import Tensor
 
 from setwise_engine.errors import InvalidInput, NotFound, Unavailable
 from setwise_engine.features._extractor import Extractor, Request
-from setwise_engine.features._network import Normalisation, TorchExtractor, as_map, size_within_limit
+from setwise_engine.features._network import Normalisation, TokenMapAndLogits, TorchExtractor, as_map, size_within_limit
 from setwise_engine.features._registry import register
 from setwise_engine.features._weights import is_file_name, mismatch, read_tensors
 
@@ -41,6 +41,7 @@ def load_timm(request: Request) -> Extractor:
         image_size=size,
         normalisation=Normalisation(tuple(config["mean"]), tuple(config["std"])),
         tokens="timm forward_features, prefix tokens dropped",
+        with_logits=_with_logits(network, request.name) if getattr(network, "num_classes", 0) > 0 else None,
     )
 
 
@@ -69,6 +70,16 @@ def _with_weights(request: Request, options: dict[str, Any]) -> Any:
         return timm.create_model(request.variant, pretrained=True, pretrained_cfg_overlay=overlay, **options)
     except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise mismatch(request.name, str(path), error) from error
+
+
+def _with_logits(network: Any, name: str) -> TokenMapAndLogits:
+    """`forward` of every timm network is `forward_head` after `forward_features`."""
+
+    def run(images: Tensor) -> tuple[Tensor, Tensor]:
+        features = network.forward_features(images)
+        return _token_map(network, features, name), network.forward_head(features)
+
+    return run
 
 
 def _token_map(network: Any, features: object, name: str) -> Tensor:

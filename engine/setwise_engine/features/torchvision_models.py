@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,6 @@ from setwise_engine.features._extractor import Extractor, Request
 from setwise_engine.features._network import (
     IMAGENET,
     Normalisation,
-    TokenMap,
     TorchExtractor,
     as_map,
     size_within_limit,
@@ -61,13 +61,15 @@ def load_torchvision(request: Request) -> Extractor:
     options = {"image_size": size} if vit else _OPTIONS.get(request.variant, {})
     network: nn.Module = models.get_model(request.variant, weights=None, **options)
     load_strictly(network, _fitted(tensors, request.variant, size, stride), name=request.name, origin=origin)
+    tap = _patch_tokens(network, size // stride) if vit else _last_map(network.eval(), size, request.name)
     return TorchExtractor(
         request,
         network,
-        _patch_tokens(network, size // stride) if vit else _last_map(network.eval(), size, request.name),
+        tap.map,
         image_size=size,
         normalisation=normalisation,
         tokens="patch tokens after the encoder" if vit else "last feature map before pooling",
+        with_logits=tap.map_and_logits,
     )
 
 
@@ -123,12 +125,11 @@ def _fitted(tensors: Mapping[str, Tensor], variant: str, size: int, stride: int)
     return tensors
 
 
-def _patch_tokens(network: nn.Module, side: int) -> TokenMap:
-    reach = _output_of(network, network.get_submodule("encoder"))
-    return lambda images: as_map(reach(images)[:, 1:], side)
+def _patch_tokens(network: nn.Module, side: int) -> _Tap:
+    return _Tap(network, network.get_submodule("encoder"), lambda output: as_map(output[:, 1:], side))
 
 
-def _last_map(network: nn.Module, size: int, name: str) -> TokenMap:
+def _last_map(network: nn.Module, size: int, name: str) -> _Tap:
     """The output of the last module that gives a map, pooling and the classifier left aside."""
     found: list[nn.Module] = []
 
@@ -152,8 +153,7 @@ def _last_map(network: nn.Module, size: int, name: str) -> TokenMap:
             hook.remove()
     if not found:
         raise InvalidInput(f"{name} gives no map of features at {size}x{size} pixels", field="image_size")
-    reach = _output_of(network, found[-1])
-    return lambda images: reach(images).permute(0, 2, 3, 1)
+    return _Tap(network, found[-1], lambda output: output.permute(0, 2, 3, 1))
 
 
 class _Reached(Exception):
@@ -164,19 +164,34 @@ class _Reached(Exception):
         self.output = output
 
 
-def _output_of(network: nn.Module, module: nn.Module) -> TokenMap:
-    """Run the network up to `module`. An exception, unlike a stored tensor, is private to the calling thread."""
+class _Tap:
+    """What one module of a network gives, with or without what the network makes of it.
 
-    def leave(_: nn.Module, __: object, output: Tensor) -> None:
-        raise _Reached(output)
+    Nothing that was seen is shared between threads: an extractor may be called from several at once.
+    """
 
-    module.register_forward_hook(leave)
+    def __init__(self, network: nn.Module, module: nn.Module, to_map: Callable[[Tensor], Tensor]) -> None:
+        self._network = network
+        self._to_map = to_map
+        self._pass = threading.local()
+        module.register_forward_hook(self._see)
 
-    def run(images: Tensor) -> Tensor:
+    def map(self, images: Tensor) -> Tensor:
+        """The map alone; the network is left as soon as the module has given it."""
+        self._pass.seen = None
         try:
-            network(images)
+            self._network(images)
         except _Reached as reached:
-            return reached.output
+            return self._to_map(reached.output)
         raise AssertionError("the network no longer runs the module it ran when it was loaded")
 
-    return run
+    def map_and_logits(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The map and the logits of one whole pass."""
+        self._pass.seen = []
+        logits: Tensor = self._network(images)
+        return self._to_map(self._pass.seen[0]), logits
+
+    def _see(self, _: nn.Module, __: object, output: Tensor) -> None:
+        if self._pass.seen is None:
+            raise _Reached(output)
+        self._pass.seen.append(output.clone())  # DenseNet's next step overwrites it
