@@ -129,45 +129,105 @@ setwise::MatrixView view(const AnyMatrix& a) {
 }
 
 using Solver = std::unique_ptr<void, void (*)(void*)>;
+using KeptSolvers = std::vector<std::pair<const setwise::Level*, Solver>>;
 
 // A solver that this thread keeps: its memory costs more to get than a small problem to solve.
-void* kept_solver(const setwise::Level& at) {
-    thread_local std::vector<std::pair<const setwise::Level*, Solver>> kept;
-    for (const auto& [level, solver] : kept)
+void* kept(KeptSolvers& solvers, const setwise::Level& at, void* (*make)(), void (*remove)(void*)) {
+    for (const auto& [level, solver] : solvers)
         if (level == &at) return solver.get();
-    kept.emplace_back(&at, Solver(at.new_solver(), at.delete_solver));
-    return kept.back().second.get();
+    solvers.emplace_back(&at, Solver(make(), remove));
+    return solvers.back().second.get();
+}
+
+void* kept_solver(const setwise::Level& at) {
+    thread_local KeptSolvers solvers;
+    return kept(solvers, at, at.new_solver, at.delete_solver);
+}
+
+void* kept_approximator(const setwise::Level& at) {
+    thread_local KeptSolvers solvers;
+    return kept(solvers, at, at.new_approximator, at.delete_approximator);
+}
+
+// Where the rows and columns of matrices begin when all of them stand one after the other.
+struct Places {
+    explicit Places(const std::vector<AnyMatrix>& matrices) {
+        for (const AnyMatrix& one : matrices) {
+            views.push_back(view(one));
+            rows.push_back(rows.back() + one.shape(0));
+            columns.push_back(columns.back() + one.shape(1));
+        }
+    }
+    std::vector<setwise::MatrixView> views;
+    std::vector<std::size_t> rows{0}, columns{0};
+};
+
+void require_finite(const std::vector<char>& finite) {
+    for (std::size_t b = 0; b < finite.size(); ++b) require(finite[b], "matrix " + std::to_string(b) + " holds NaN or infinity");
 }
 
 // values, gaps (b,); columns (sum n), row prices (sum n), column prices (sum m), one matrix after the other.
 nb::tuple assign(const std::vector<AnyMatrix>& matrices, std::size_t threads, const std::string& name) {
     const setwise::Level& at = level(name);
     const std::size_t count = matrices.size();
-    std::vector<setwise::MatrixView> views;
-    std::vector<std::size_t> rows{0}, columns{0};
-    for (const AnyMatrix& one : matrices) {
-        views.push_back(view(one));
-        rows.push_back(rows.back() + one.shape(0));
-        columns.push_back(columns.back() + one.shape(1));
-    }
+    const Places places(matrices);
+    const std::size_t rows = places.rows.back(), columns = places.columns.back();
     auto values = std::make_unique<double[]>(count), gaps = std::make_unique<double[]>(count);
-    auto matched = std::make_unique<std::int32_t[]>(rows.back());
-    auto row_prices = std::make_unique<double[]>(rows.back()), column_prices = std::make_unique<double[]>(columns.back());
+    auto matched = std::make_unique<std::int32_t[]>(rows);
+    auto row_prices = std::make_unique<double[]>(rows), column_prices = std::make_unique<double[]>(columns);
     std::vector<char> finite(count, 1);
     {
         nb::gil_scoped_release release;
         parallel(threads, count, [&](std::size_t b) {
             setwise::Solution solution;
-            solution.columns = matched.get() + rows[b];
-            solution.row_prices = row_prices.get() + rows[b];
-            solution.column_prices = column_prices.get() + columns[b];
-            finite[b] = at.assign(kept_solver(at), views[b], solution, gaps[b]);
+            solution.columns = matched.get() + places.rows[b];
+            solution.row_prices = row_prices.get() + places.rows[b];
+            solution.column_prices = column_prices.get() + places.columns[b];
+            finite[b] = at.assign(kept_solver(at), places.views[b], solution, gaps[b]);
             values[b] = solution.value;
         });
     }
-    for (std::size_t b = 0; b < count; ++b) require(finite[b], "matrix " + std::to_string(b) + " holds NaN or infinity");
-    return nb::make_tuple(numpy(std::move(values), {count}), numpy(std::move(gaps), {count}), numpy(std::move(matched), {rows.back()}),
-                          numpy(std::move(row_prices), {rows.back()}), numpy(std::move(column_prices), {columns.back()}));
+    require_finite(finite);
+    return nb::make_tuple(numpy(std::move(values), {count}), numpy(std::move(gaps), {count}), numpy(std::move(matched), {rows}),
+                          numpy(std::move(row_prices), {rows}), numpy(std::move(column_prices), {columns}));
+}
+
+// The column of each row, -1 for none, one matrix after the other.
+Numpy<std::int32_t> greedy(const std::vector<AnyMatrix>& matrices, std::size_t threads, const std::string& name) {
+    const setwise::Level& at = level(name);
+    const Places places(matrices);
+    auto matched = std::make_unique<std::int32_t[]>(places.rows.back());
+    std::vector<char> finite(matrices.size(), 1);
+    {
+        nb::gil_scoped_release release;
+        parallel(threads, matrices.size(), [&](std::size_t b) {
+            finite[b] = at.greedy(kept_approximator(at), places.views[b], matched.get() + places.rows[b]);
+        });
+    }
+    require_finite(finite);
+    return numpy(std::move(matched), {places.rows.back()});
+}
+
+// columns, or none when the plan is not rounded; row and column prices.
+nb::tuple sinkhorn(const std::vector<AnyMatrix>& matrices, double regularisation, std::size_t iterations, bool round, std::size_t threads,
+                   const std::string& name) {
+    const setwise::Level& at = level(name);
+    const Places places(matrices);
+    const std::size_t rows = places.rows.back(), columns = places.columns.back(), matched_rows = round ? rows : 0;
+    auto matched = std::make_unique<std::int32_t[]>(matched_rows);
+    auto row_prices = std::make_unique<double[]>(rows), column_prices = std::make_unique<double[]>(columns);
+    std::vector<char> finite(matrices.size(), 1);
+    {
+        nb::gil_scoped_release release;
+        parallel(threads, matrices.size(), [&](std::size_t b) {
+            finite[b] = at.sinkhorn(kept_approximator(at), places.views[b], regularisation, iterations,
+                                    round ? matched.get() + places.rows[b] : nullptr, row_prices.get() + places.rows[b],
+                                    column_prices.get() + places.columns[b]);
+        });
+    }
+    require_finite(finite);
+    return nb::make_tuple(numpy(std::move(matched), {matched_rows}), numpy(std::move(row_prices), {rows}),
+                          numpy(std::move(column_prices), {columns}));
 }
 
 // A block of sets as the caller holds it (setwise_engine/matching/_blocks.py, Block); keeps its arrays alive.
@@ -328,6 +388,13 @@ NB_MODULE(_kernel, m) {
     m.def("assign", &assign, nb::arg("matrices").noconvert(), nb::arg("threads") = 1, nb::arg("level") = "",
           "Optimal assignments of matrices in any layout: values, gaps, columns (-1: none), row and column prices, the last\n"
           "three of all matrices one after the other.\n\n"
+          "Raises ValueError when a matrix is not of a floating-point type or holds NaN or infinity.");
+    m.def("greedy", &greedy, nb::arg("matrices").noconvert(), nb::arg("threads") = 1, nb::arg("level") = "",
+          "Greedy matchings: the column of each row (-1: none), one matrix after the other.\n\n"
+          "Raises ValueError when a matrix is not of a floating-point type or holds NaN or infinity.");
+    m.def("sinkhorn", &sinkhorn, nb::arg("matrices").noconvert(), nb::arg("regularisation"), nb::arg("iterations"), nb::arg("round") = true,
+          nb::arg("threads") = 1, nb::arg("level") = "",
+          "Sinkhorn's plans rounded to matchings: columns (-1: none; empty unless `round`), row and column prices.\n\n"
           "Raises ValueError when a matrix is not of a floating-point type or holds NaN or infinity.");
     nb::class_<Block>(m, "Block", "Sets that lie together in memory; keeps the arrays alive.")
         .def(nb::init<const Tokens&, const Array<std::int64_t, 1>&, const Array<double, 1>&>(), nb::arg("tokens").noconvert(),

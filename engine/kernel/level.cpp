@@ -1,4 +1,5 @@
 // One instruction level: compiled once for each, with the flags for it and SETWISE_LEVEL (CMakeLists.txt).
+#include "approximate.hpp"
 #include "levels.hpp"
 #include "query.hpp"
 #include "solver.hpp"
@@ -38,6 +39,14 @@ const Level SETWISE_TABLE = {
     [](void* solver) { delete static_cast<here::Solver*>(solver); },
     [](void* solver, const MatrixView& matrix, Solution& solution, double& gap) {
         return static_cast<here::Solver*>(solver)->assign(matrix, solution, gap) == here::Solved::yes;
+    },
+    []() -> void* { return new here::Approximator; },
+    [](void* approximator) { delete static_cast<here::Approximator*>(approximator); },
+    [](void* approximator, const MatrixView& matrix, std::int32_t* columns) {
+        return static_cast<here::Approximator*>(approximator)->greedy(matrix, columns);
+    },
+    [](void* approximator, const MatrixView& matrix, double regularisation, std::size_t iterations, std::int32_t* columns, double* u, double* v) {
+        return static_cast<here::Approximator*>(approximator)->sinkhorn(matrix, regularisation, iterations, columns, u, v);
     },
 };
 

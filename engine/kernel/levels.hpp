@@ -26,6 +26,14 @@ struct Level {
     void* (*new_solver)();
     void (*delete_solver)(void* solver);
     bool (*assign)(void* solver, const MatrixView& matrix, Solution& solution, double& gap);
+
+    // Cheaper matchings; false when an entry is not finite. One thread an approximator.
+    void* (*new_approximator)();
+    void (*delete_approximator)(void* approximator);
+    bool (*greedy)(void* approximator, const MatrixView& matrix, std::int32_t* columns);
+    // Sinkhorn's prices, feasible, and (unless columns is null) the plan rounded to a matching.
+    bool (*sinkhorn)(void* approximator, const MatrixView& matrix, double regularisation, std::size_t iterations, std::int32_t* columns,
+                     double* row_prices, double* column_prices);
 };
 
 extern const Level kBaseline;
