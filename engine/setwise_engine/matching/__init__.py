@@ -1,6 +1,7 @@
 """Exact set matching: affinity, optimal assignment, its proof, and every score read from it."""
 
 from setwise_engine.matching._affinity import affinity, square
+from setwise_engine.matching._approximate import greedy, greedy_batch, price_bounds, sinkhorn_batch
 from setwise_engine.matching._assignments import Assignments
 from setwise_engine.matching._blocks import Block, Blocks, Gate, block_of, key_of, split
 from setwise_engine.matching._boxes import token_boxes
@@ -46,6 +47,8 @@ __all__ = [
     "containment",
     "gate",
     "gate_holds",
+    "greedy",
+    "greedy_batch",
     "half",
     "kernel_name",
     "key_of",
@@ -54,9 +57,11 @@ __all__ = [
     "maxsim",
     "no_check",
     "optimal_pairs",
+    "price_bounds",
     "score",
     "similarity",
     "similarity_matrix",
+    "sinkhorn_batch",
     "split",
     "square",
     "token_boxes",
