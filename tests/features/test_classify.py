@@ -26,7 +26,8 @@ def saved(folder: Path, model: str) -> tuple[Path, Any]:
     """A file of random weights of a network, and the network itself, which no code of ours has touched."""
     family, _, name = model.partition(":")
     torch.manual_seed(0)
-    network: Any = MAKERS[family](name).eval()
+    make: Any = MAKERS[family]
+    network = make(name).eval()
     torch.save(network.state_dict(), folder / "weights.pth")
     return folder / "weights.pth", network
 
