@@ -35,6 +35,11 @@ class Assignments(Sequence[Assignment]):
         self._ends = np.concatenate([np.zeros((1, 2), np.intp), np.cumsum(sizes, axis=0)])
         self._columns, self._row_prices, self._column_prices = columns, row_prices, column_prices
 
+    @property
+    def partners(self) -> list[NDArray[np.int32]]:
+        """For each matrix, (n,): the column of every row, -1 for none."""
+        return np.split(self._columns, self._ends[1:-1, 0]) if len(self) else []
+
     def __len__(self) -> int:
         """Number of matrices."""
         return len(self.values)

@@ -29,6 +29,11 @@ class Matching(StrEnum):
     MAXSIM = "maxsim"
     CHAMFER = "chamfer"
 
+    @classmethod
+    def _missing_(cls, value: object) -> Matching:
+        """Refuses any other name."""
+        raise InvalidInput(f"matching is {value!r}; ask for one of {', '.join(cls)}", field="matching")
+
 
 @dataclass(frozen=True, slots=True)
 class MatchingOptions:
