@@ -32,6 +32,20 @@ def assign(matrices: Sequence[Annotated[NDArray, dict(shape=(None, None), device
     Raises ValueError when a matrix is not of a floating-point type or holds NaN or infinity.
     """
 
+def greedy(matrices: Sequence[Annotated[NDArray, dict(shape=(None, None), device='cpu', writable=False)]], threads: int = 1, level: str = '') -> NDArray[numpy.int32]:
+    """
+    Greedy matchings: the column of each row (-1: none), one matrix after the other.
+
+    Raises ValueError when a matrix is not of a floating-point type or holds NaN or infinity.
+    """
+
+def sinkhorn(matrices: Sequence[Annotated[NDArray, dict(shape=(None, None), device='cpu', writable=False)]], regularisation: float, iterations: int, round: bool = True, threads: int = 1, level: str = '') -> tuple:
+    """
+    Sinkhorn's plans rounded to matchings: columns (-1: none; empty unless `round`), row and column prices.
+
+    Raises ValueError when a matrix is not of a floating-point type or holds NaN or infinity.
+    """
+
 class Block:
     """Sets that lie together in memory; keeps the arrays alive."""
 
