@@ -44,7 +44,7 @@ def coco() -> Document:
             {"id": id, "image_id": image, "category_id": category, "iscrowd": crowd, "area": 1.5, "bbox": [1, 2, 3, 4]}
             for id, image, category, crowd in annotations
         ],
-        "categories": CATEGORIES,
+        "categories": list(CATEGORIES),
     }
 
 
