@@ -59,9 +59,8 @@ def noise_ceiling(rsms: Sequence[ArrayLike], *, method: Method = "pearson") -> N
 
 
 def _comparable(values: Vector, name: str, method: Method) -> Vector:
-    if method == "kendall":
-        return midranks(values)
-    return standardised(values, name, method)
+    """Standardised values, or ranks: halves, whose sums are exact, so that ties between means stay ties."""
+    return standardised(values, name, method) if method == "pearson" else midranks(values)
 
 
 def _correlation(one: Vector, mean: Vector, method: Method, name: str) -> float:

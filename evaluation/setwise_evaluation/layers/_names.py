@@ -1,0 +1,49 @@
+"""Layers by their qualified names, or by patterns of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+from torch import nn
+
+from setwise_engine.errors import InvalidInput, NotFound
+
+__all__ = ["matches", "resolve"]
+
+
+def resolve(model: nn.Module, layers: Sequence[str] | str) -> dict[str, nn.Module]:
+    """The modules that `layers` name, in the model's order, each once.
+
+    A name is one of `model.named_modules()`; in a pattern `*` stands for part of one step of a name and `**` for any
+    number of steps: `blocks.*` is blocks.0 and blocks.1 but not blocks.0.attn, which `blocks.**` is. A module with two
+    names goes by the one that was asked for. Raises NotFound, with the closest names, for what names nothing, and
+    InvalidInput for no layers.
+    """
+    patterns = [layers] if isinstance(layers, str) else list(layers)
+    if not patterns:
+        raise InvalidInput("no layers are named; layer_names(model, images) lists them", field="layers")
+    modules = {name: module for name, module in model.named_modules(remove_duplicate=False) if name}
+    found: set[str] = set()
+    for pattern in patterns:
+        hits = [name for name in modules if matches(pattern, name)]
+        if not hits:
+            raise NotFound(_unknown(pattern, list(modules), model), field="layers")
+        found.update(hits)
+    return {name: module for name, module in modules.items() if name in found}
+
+
+def matches(pattern: str, name: str) -> bool:
+    """Whether a pattern, as in `resolve`, names a layer."""
+    parts = (".*" if part == "**" else "[^.]*" if part == "*" else re.escape(part) for part in _SPLIT.split(pattern))
+    return re.fullmatch("".join(parts), name) is not None
+
+
+_SPLIT = re.compile(r"(\*\*|\*)")
+
+
+def _unknown(pattern: str, names: list[str], model: nn.Module) -> str:
+    close = get_close_matches(pattern, names, n=3, cutoff=0.4)
+    hint = f"did you mean {', '.join(close)}?" if close else "layer_names(model, images) lists them"
+    return f"{type(model).__name__} has no layer {pattern!r}; {hint}"
