@@ -1,0 +1,66 @@
+"""The report of the translation experiment: sentences and figures in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from setwise_evaluation.experiments.translation import _figures, _words
+from setwise_evaluation.experiments.translation._crops import Box
+from setwise_evaluation.experiments.translation._study import Translation
+from setwise_evaluation.report import Output
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+__all__ = ["tell"]
+
+_INTRODUCTION = """
+Two crops of one image show the same things, shifted. The first crop of every image is compared with the shifted crops
+of all images: its twin, the shifted crop of the same image, should be the most similar. The overlap is the share of the
+first crop's side that both show; at 1 both are the same picture.
+"""
+
+
+def tell(
+    output: Output,
+    studies: Mapping[str, Translation],
+    shown: float,
+    images: Sequence[Image.Image],
+    boxes: Sequence[Sequence[Box]],
+) -> None:
+    """Put it into `output`; `shown` is the overlap of heat maps and histograms, `images` and `boxes` the examples."""
+    output.text(_INTRODUCTION)
+    for model, study in studies.items():
+        before = f"{model}. " if len(studies) > 1 else ""
+        for sentence in (_words.at_overlap(study, shown), _words.semantic_above(study), _words.others(study)):
+            output.text(before + sentence)
+    overlaps = next(iter(studies.values())).overlaps
+    output.figure(
+        "crops",
+        _figures.examples(images, boxes, overlaps),
+        caption="Three of the images, with the frame of the first crop and those of the shifted crops.",
+    )
+    for model, study in studies.items():
+        _figures_of(output, model if len(studies) > 1 else "", study, shown)
+
+
+def _figures_of(output: Output, model: str, study: Translation, shown: float) -> None:
+    end, of = (f"-{model.replace(':', '-')}", f" {model}.") if model else ("", "")
+    output.figure(
+        f"detection{end}",
+        _figures.curves(study),
+        caption=f"Finding the shifted twin, by overlap, with 95 % bootstrap intervals over images.{of}",
+    )
+    output.figure(
+        f"rsm{end}",
+        _figures.heat_maps(study, shown),
+        caption=f"Similarity (cosine) of the first crops of 24 images with the shifted crops of the same 24, at an "
+        f"overlap of {shown:g}. Twins lie on the diagonal.{of}",
+    )
+    output.figure(
+        f"similarities{end}",
+        _figures.histograms(study, shown),
+        caption=f"Similarities (cosine) of shifted twins and of unrelated images, at an overlap of {shown:g}. MaxSim "
+        f"and Chamfer may exceed 1, since a token may be taken more than once.{of}",
+    )
