@@ -19,48 +19,80 @@ struct Padded {
     static SETWISE_INLINE const Vector& at(const T* p) { return *reinterpret_cast<const Vector*>(p); }
     static SETWISE_INLINE Vector most(const Vector& a, const Vector& b) { return a > b ? a : b; }
     static SETWISE_INLINE T highest(const Vector& a) {
+        if constexpr (sizeof(T) == 4) return setwise::SETWISE_NAMESPACE::highest(a);
         T best = a[0];
         for (std::size_t l = 1; l < kLanes; ++l) best = a[l] > best ? a[l] : best;
         return best;
     }
+    // The lanes that hold x, as bits.
+    static SETWISE_INLINE std::uint64_t equal(const Vector& a, T x) {
+        if constexpr (sizeof(T) == 4) return bits(setwise::SETWISE_NAMESPACE::equal(a, all(x)));
+        std::uint64_t found = 0;
+        for (std::size_t l = 0; l < kLanes; ++l) found |= static_cast<std::uint64_t>(a[l] == x) << l;
+        return found;
+    }
 
     // Reads any type and layout, turned when asked for; false when an entry is not finite or beyond 1e300.
     bool read(const MatrixView& view, bool turned) {
-        rows = turned ? view.m : view.n, cols = turned ? view.n : view.m, width = stride(cols);
-        values = memory.get(rows * width);
+        reserve(turned ? view.m : view.n, turned ? view.n : view.m);
         const std::ptrdiff_t down = turned ? view.column_stride : view.row_stride, right = turned ? view.row_stride : view.column_stride;
-        return view.bits == 64   ? convert(static_cast<const double*>(view.values), down, right)
-               : view.bits == 32 ? convert(static_cast<const float*>(view.values), down, right)
-                                 : convert(static_cast<const Half*>(view.values), down, right);
+        if (view.bits == 64)
+            convert(static_cast<const double*>(view.values), down, right);
+        else if (view.bits == 32)
+            convert(static_cast<const float*>(view.values), down, right);
+        else
+            convert(static_cast<const Half*>(view.values), down, right);
+        const double size = extent();
+        pad();
+        return size <= 1e300;  // false for NaN
+    }
+
+    void reserve(std::size_t n, std::size_t m) {
+        rows = n, cols = m, width = stride(m);
+        values = memory.get(rows * width);
+    }
+
+    void pad() {
+        for (std::size_t i = 0; i < rows; ++i)
+            for (std::size_t j = cols; j < width; ++j) row(i)[j] = -static_cast<T>(__builtin_inf());
     }
 
     T* row(std::size_t i) const { return values + i * width; }
 
     std::size_t rows = 0, cols = 0, width = 0;
     T* values = nullptr;
+    double size = 0.0;  // of the largest entry
     Buffer<T> memory;
 
   private:
     template <typename From>
-    bool convert(const From* from, std::ptrdiff_t down, std::ptrdiff_t right) {
-        bool good = true;
+    void convert(const From* from, std::ptrdiff_t down, std::ptrdiff_t right) {
         for (std::size_t i = 0; i < rows; ++i, from += down) {
             T* out = row(i);
-            for (std::size_t j = 0; j < cols; ++j) {
-                const T value = whole(from[static_cast<std::ptrdiff_t>(j) * right]);
-                good &= value <= kMost && value >= -kMost;
-                out[j] = value;
-            }
-            for (std::size_t j = cols; j < width; ++j) out[j] = -static_cast<T>(__builtin_inf());
+            if (right == 1)
+                for (std::size_t j = 0; j < cols; ++j) out[j] = whole(from[j]);
+            else
+                for (std::size_t j = 0; j < cols; ++j) out[j] = whole(from[static_cast<std::ptrdiff_t>(j) * right]);
+            for (std::size_t j = cols; j < width; ++j) out[j] = T{0};
         }
-        return good;
     }
     static T whole(double value) { return static_cast<T>(value); }
     static T whole(float value) { return static_cast<T>(value); }
     static T whole(Half value) {
         return (value & 0x7c00u) == 0x7c00u ? static_cast<T>(__builtin_inf()) : static_cast<T>(to_float(value));
     }
-    static constexpr T kMost = sizeof(T) == 8 ? static_cast<T>(1e300) : static_cast<T>(3e38);
+
+    // The size of the largest entry, kept; NaN when one is not finite. Before pad().
+    double extent() {
+        Vector high = Vector{}, low = Vector{}, odd = Vector{};
+        for (std::size_t k = 0; k < rows * width; k += kLanes) {
+            const Vector& x = at(values + k);
+            high = most(high, x), low = most(low, -x), odd += x - x;
+        }
+        T rest = T{0};
+        for (std::size_t l = 0; l < kLanes; ++l) rest += odd[l];
+        return size = static_cast<double>(highest(most(high, low)) + rest);
+    }
 };
 
 // Takes the largest entry whose row and column are both free until none is left; ties go to the lowest row, then column.
@@ -107,11 +139,12 @@ class Greedy {
         const T* row = a.row(i);
         typename P::Vector top = P::at(row) + P::at(taken_.data());
         for (std::size_t j = P::kLanes; j < a.width; j += P::kLanes) top = P::most(top, P::at(row + j) + P::at(taken_.data() + j));
-        const T best = P::highest(top);
-        std::size_t j = 0;
-        while (row[j] + taken_.data()[j] != best) ++j;
-        best_.data()[i] = best;
-        place_.data()[i] = static_cast<std::int32_t>(j);
+        const T best = best_.data()[i] = P::highest(top);
+        for (std::size_t j = 0;; j += P::kLanes)
+            if (const std::uint64_t here = P::equal(P::at(row + j) + P::at(taken_.data() + j), best)) {
+                place_.data()[i] = static_cast<std::int32_t>(j + static_cast<std::size_t>(__builtin_ctzll(here)));
+                return;
+            }
     }
 
     bool before(std::int32_t a, std::int32_t b) const {
@@ -140,12 +173,12 @@ class Greedy {
 // free: its price is held at 0 or more.
 class Sinkhorn {
   public:
-    // Column prices v (cols), rows <= cols; entries of `a` are at most 1 in size.
+    // Column prices v (width), rows <= cols; the largest entry of `a` is 1/2 to 1 in size.
     void prices(const Padded<float>& a, double regularisation, std::size_t iterations, float* v) {
         kernel_.get(a.rows * a.width);
         scaling_.get(a.width);
         sums_.get(a.width);
-        for (std::size_t j = 0; j < a.width; ++j) v[j] = 0.0f;
+        start(a, v);
         const double eps = regularisation * spread(a);
         if (!(eps > 0.0)) return;
         const float unit = static_cast<float>(eps > 1e-7 ? eps : 1e-7), scale = 1.44269504f / unit;
@@ -163,14 +196,28 @@ class Sinkhorn {
     static constexpr std::size_t kAbsorb = 5;
     static constexpr float kFar = 0x1p60f;  // a scaling goes no further before it is absorbed
 
+    // Half of every column's maximum, less where columns stay free.
+    static void start(const Padded<float>& a, float* v) {
+        const bool square = a.rows == a.cols;
+        for (std::size_t j = 0; j < a.width; j += kWidth) store(v + j, all(square ? -2.0f : 0.0f));
+        for (std::size_t i = 0; i < a.rows; ++i)
+            for (std::size_t j = 0; j < a.width; j += kWidth) store(v + j, max(load(v + j), load(a.row(i) + j)));
+        const float share = 0.5f * static_cast<float>(a.rows) / static_cast<float>(a.cols);
+        for (std::size_t j = 0; j < a.width; ++j) v[j] = j < a.cols ? share * v[j] : 0.0f;
+    }
+
     // Mean over rows of (largest - mean).
     static double spread(const Padded<float>& a) {
         double total = 0.0;
         for (std::size_t i = 0; i < a.rows; ++i) {
-            float top = a.row(i)[0];
-            double sum = 0.0;
-            for (std::size_t j = 0; j < a.cols; ++j) top = a.row(i)[j] > top ? a.row(i)[j] : top, sum += static_cast<double>(a.row(i)[j]);
-            total += static_cast<double>(top) - sum / static_cast<double>(a.cols);
+            const float* row = a.row(i);
+            Floats top = load(row), sums = all(0.0f);
+            std::size_t j = 0;
+            for (; j + kWidth <= a.cols; j += kWidth) top = max(top, load(row + j)), sums += load(row + j);
+            double mean = static_cast<double>(sum(sums));
+            float largest = highest(top);
+            for (; j < a.cols; ++j) mean += static_cast<double>(row[j]), largest = row[j] > largest ? row[j] : largest;
+            total += static_cast<double>(largest) - mean / static_cast<double>(a.cols);
         }
         return total / static_cast<double>(a.rows);
     }
@@ -230,72 +277,84 @@ class Approximator {
 
     // Also prices u (n), v (m): u_i + v_j >= a_ij but for one rounding each. columns may be null: prices alone.
     bool sinkhorn(const MatrixView& view, double regularisation, std::size_t iterations, std::int32_t* columns, double* u, double* v) {
-        const bool turned = view.n > view.m;
-        if (!doubles_.read(view, turned)) return false;
-        for (std::size_t i = 0; i < view.n; ++i) u[i] = 0.0;
-        for (std::size_t j = 0; j < view.m; ++j) v[j] = 0.0;
-        if (view.n == 0 || view.m == 0) {
-            if (columns != nullptr) trivial(view, columns);
-            return true;
-        }
-        const double size = scaled();
-        float* prices = prices_.get(floats_.width);
-        entropic_.prices(floats_, regularisation, iterations, prices);
-        double *row_side = turned ? v : u, *column_side = turned ? u : v;
-        transform(prices, size, row_side, column_side);
-        if (columns != nullptr) round(size, row_side, column_side, turned, view.n, columns);
-        return true;
+        return view.bits == 64 ? sinkhorn(doubles_, view, regularisation, iterations, columns, u, v)
+                               : sinkhorn(floats_, view, regularisation, iterations, columns, u, v);
     }
 
   private:
+    template <typename T>
+    bool sinkhorn(Padded<T>& a, const MatrixView& view, double regularisation, std::size_t iterations, std::int32_t* columns, double* u,
+                  double* v) {
+        const bool turned = view.n > view.m;
+        if (!a.read(view, turned)) return false;
+        for (std::size_t i = 0; i < view.n; ++i) u[i] = 0.0;
+        for (std::size_t j = 0; j < view.m; ++j) v[j] = 0.0;
+        if (a.rows == 0) return columns == nullptr || trivial(view, columns);
+        int exponent = 0;
+        __builtin_frexp(a.size, &exponent);
+        exponent = exponent > -1000 ? exponent : -1000;
+        scale(a, static_cast<T>(__builtin_ldexp(1.0, -exponent / 2)), static_cast<T>(__builtin_ldexp(1.0, -exponent - -exponent / 2)));
+        float* prices = prices_.get(Padded<float>::stride(a.cols));
+        entropic_.prices(narrowed(a), regularisation, iterations, prices);
+        double *row_side = turned ? v : u, *column_side = turned ? u : v;
+        transform(a, prices, row_side, column_side);
+        if (columns != nullptr) round(a, row_side, column_side, turned, view.n, columns);
+        const double back = __builtin_ldexp(1.0, exponent);
+        for (std::size_t i = 0; i < view.n; ++i) u[i] *= back;
+        for (std::size_t j = 0; j < view.m; ++j) v[j] *= back;
+        return true;
+    }
+
     static bool trivial(const MatrixView& view, std::int32_t* columns) {
         for (std::size_t i = 0; i < view.n; ++i) columns[i] = -1;
         return view.n == 0 || view.m == 0;
     }
 
-    // The matrix over its largest entry, in float32; what it was divided by.
-    double scaled() {
-        double size = 0.0;
-        for (std::size_t i = 0; i < doubles_.rows; ++i)
-            for (std::size_t j = 0; j < doubles_.cols; ++j) {
-                const double value = __builtin_fabs(doubles_.row(i)[j]);
-                size = value > size ? value : size;
-            }
-        size = size > 1e-300 ? size : 1e-300;
-        floats_.rows = doubles_.rows, floats_.cols = doubles_.cols, floats_.width = Padded<float>::stride(doubles_.cols);
-        floats_.values = floats_.memory.get(floats_.rows * floats_.width);
-        for (std::size_t i = 0; i < doubles_.rows; ++i) {
-            for (std::size_t j = 0; j < doubles_.cols; ++j) floats_.row(i)[j] = static_cast<float>(doubles_.row(i)[j] / size);
-            for (std::size_t j = doubles_.cols; j < floats_.width; ++j) floats_.row(i)[j] = -kHuge;
-        }
-        return size;
+    // By a power of two, in two factors: one alone may be out of range.
+    template <typename T>
+    static void scale(Padded<T>& a, T first, T second) {
+        for (std::size_t i = 0; i < a.rows; ++i)
+            for (std::size_t j = 0; j < a.cols; ++j) a.row(i)[j] = a.row(i)[j] * first * second;
+    }
+
+    static const Padded<float>& narrowed(const Padded<float>& a) { return a; }
+    const Padded<float>& narrowed(const Padded<double>& a) {
+        floats_.reserve(a.rows, a.cols);
+        for (std::size_t i = 0; i < a.rows; ++i)
+            for (std::size_t j = 0; j < a.cols; ++j) floats_.row(i)[j] = static_cast<float>(a.row(i)[j]);
+        floats_.pad();
+        return floats_;
     }
 
     // Feasible prices, in double: u_i = max_j(a_ij - v_j), then the least v_j for them.
-    void transform(const float* prices, double size, double* u, double* v) {
-        using P = Padded<double>;
-        double *least = least_.get(doubles_.width), *from = from_.get(doubles_.width);
-        const bool square = doubles_.rows == doubles_.cols;
-        for (std::size_t j = 0; j < doubles_.width; ++j) {
-            from[j] = j < doubles_.cols ? static_cast<double>(prices[j]) * size : 0.0;
+    template <typename T>
+    void transform(const Padded<T>& a, const float* prices, double* u, double* v) {
+        using D = Padded<double>;
+        typedef T Part __attribute__((vector_size(sizeof(T) * D::kLanes), may_alias));
+        const auto entries = [](const T* p) { return __builtin_convertvector(*reinterpret_cast<const Part*>(p), D::Vector); };
+        double *least = least_.get(a.width), *from = from_.get(a.width);
+        const bool square = a.rows == a.cols;
+        for (std::size_t j = 0; j < a.width; ++j) {
+            from[j] = j < a.cols ? static_cast<double>(prices[j]) : 0.0;
             least[j] = square ? -1e308 : 0.0;
         }
-        for (std::size_t i = 0; i < doubles_.rows; ++i) {
-            const double* row = doubles_.row(i);
-            P::Vector top = P::at(row) - P::at(from);
-            for (std::size_t j = P::kLanes; j < doubles_.width; j += P::kLanes) top = P::most(top, P::at(row + j) - P::at(from + j));
-            u[i] = P::highest(top);
-            for (std::size_t j = 0; j < doubles_.width; j += P::kLanes) P::at(least + j) = P::most(P::at(least + j), P::at(row + j) - u[i]);
+        for (std::size_t i = 0; i < a.rows; ++i) {
+            const T* row = a.row(i);
+            D::Vector top = entries(row) - D::at(from);
+            for (std::size_t j = D::kLanes; j < a.width; j += D::kLanes) top = D::most(top, entries(row + j) - D::at(from + j));
+            const double most = u[i] = D::highest(top);
+            for (std::size_t j = 0; j < a.width; j += D::kLanes) D::at(least + j) = D::most(D::at(least + j), entries(row + j) - most);
         }
-        for (std::size_t j = 0; j < doubles_.cols; ++j) v[j] = least[j];
+        for (std::size_t j = 0; j < a.cols; ++j) v[j] = least[j];
     }
 
     // Greedy on the plan exp((a - u - v) / eps): on what is under the exponential, the order is the same.
-    void round(double size, const double* u, const double* v, bool turned, std::size_t n, std::int32_t* columns) {
-        for (std::size_t i = 0; i < floats_.rows; ++i)
-            for (std::size_t j = 0; j < floats_.cols; ++j) floats_.row(i)[j] = static_cast<float>((doubles_.row(i)[j] - u[i] - v[j]) / size);
-        for (std::size_t i = 0; i < floats_.rows; ++i)
-            for (std::size_t j = floats_.cols; j < floats_.width; ++j) floats_.row(i)[j] = -static_cast<float>(__builtin_inf());
+    template <typename T>
+    void round(const Padded<T>& a, const double* u, const double* v, bool turned, std::size_t n, std::int32_t* columns) {
+        for (std::size_t i = 0; i < a.rows; ++i) {  // a may be floats_ itself
+            const double own = u[i];
+            for (std::size_t j = 0; j < a.cols; ++j) floats_.row(i)[j] = static_cast<float>(static_cast<double>(a.row(i)[j]) - own - v[j]);
+        }
         if (!turned) return narrow_.solve(floats_, columns);
         std::int32_t* partners = partners_.get(floats_.rows);
         narrow_.solve(floats_, partners);

@@ -46,12 +46,16 @@ def sinkhorn(A: Floats, regularisation: float, iterations: int) -> tuple[_Column
 
 
 def entropic_prices(A: Floats, regularisation: float, iterations: int) -> Floats:
-    """Column prices v, (n, m) with n <= m to (m,): Sinkhorn's iterations in the log domain."""
+    """Column prices v, (n, m) with n <= m to (m,): Sinkhorn's iterations in the log domain.
+
+    They begin at n / 2m times every column's maximum: tokens of large norm are dear, and iterations are few.
+    """
     n, m = A.shape
     eps = regularisation * float((A.max(axis=1) - A.mean(axis=1)).mean())
-    v = np.zeros(m)
-    if eps <= 1e-7 * float(np.abs(A).max()):
+    v = n / (2.0 * m) * (A.max(axis=0) if n == m else A.max(axis=0).clip(min=0.0))
+    if eps <= 0.0:
         return v
+    eps = max(eps, 1e-7 * float(np.abs(A).max()))
     for _ in range(iterations):
         u = _soft_maximum(A - v, eps, axis=1)
         v = _soft_maximum(A - u[:, None], eps, axis=0)

@@ -48,7 +48,7 @@ class MatchingOptions:
 
     window: int = 128
     top: int = 128
-    regularisation: float = 0.05
+    regularisation: float = 0.02
     iterations: int = 20
 
     def __post_init__(self) -> None:
