@@ -9,6 +9,6 @@ the composed scenes' labels.jsonl are too. The content says which it is.
 """
 
 from setwise_evaluation.labels._read import read_labels
-from setwise_evaluation.labels._types import Labelled, LabelsFormat
+from setwise_evaluation.labels._types import IMAGE_SUFFIXES, Labelled, LabelsFormat
 
-__all__ = ["Labelled", "LabelsFormat", "read_labels"]
+__all__ = ["IMAGE_SUFFIXES", "Labelled", "LabelsFormat", "read_labels"]

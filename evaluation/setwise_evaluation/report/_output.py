@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -92,6 +92,12 @@ class Output:
         entry = {"kind": "table", "name": name, "caption": caption, "header": list(header), "cells": cells(rows)}
         self._says["report"].append(entry | {"right": numeric(rows, len(header))})
 
+    def file(self, name: str, write: Callable[[Path], object]) -> None:
+        """Have `write` make the file `name`, such as an array larger than memory, at the path that it is given."""
+        path = self._new(name)
+        write(path)
+        self._says["files"][name] = sha256_of(path)
+
     def result(self, name: str, value: Any) -> None:
         """Put `value` (numbers, text, lists, mappings, arrays, intervals) into results.json; a name is given once."""
         if name in self._says["results"]:
@@ -109,9 +115,12 @@ class Output:
         self._says["inputs"][plain(name)] = sha256 or sha256_of(Path(path or ""))
 
     def _write(self, name: str, data: bytes) -> None:
+        write_whole(self._new(name), data)
+        self._says["files"][name] = hashlib.sha256(data).hexdigest()
+
+    def _new(self, name: str) -> Path:
         if not _NAME.fullmatch(name):
             raise InvalidInput(f"{name!r} is no name for a file; use a-z, 0-9, '-', '_' and '.'", field="name")
         if name in self._says["files"]:
             raise AlreadyExists(f"{name} is there already; give another name", field="name")
-        write_whole(self._place.unfinished / name, data)
-        self._says["files"][name] = hashlib.sha256(data).hexdigest()
+        return self._place.unfinished / name

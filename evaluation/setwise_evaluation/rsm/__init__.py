@@ -8,7 +8,9 @@ Source: Wald et al., "Decoupling Semantic Similarity from Spatial Alignment for 
 """
 
 from setwise_evaluation.rsm._compute import rsm
+from setwise_evaluation.rsm._figure import heat_map
 from setwise_evaluation.rsm._rsm import Rsm
+from setwise_evaluation.rsm._summary import Summary, summarise
 from setwise_evaluation.rsm._work import Progress
 
-__all__ = ["Progress", "Rsm", "rsm"]
+__all__ = ["Progress", "Rsm", "Summary", "heat_map", "rsm", "summarise"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from setwise_engine.errors import InvalidInput
 from setwise_evaluation.matchers import Matching, MatchingOptions
 from setwise_evaluation.rsm._kernels import kernel_of, sigma_of
 from setwise_evaluation.rsm._rsm import Rsm
-from setwise_evaluation.rsm._sources import source_of
+from setwise_evaluation.rsm._sources import Source, source_of
 from setwise_evaluation.rsm._targets import Memory, Store, Target
 from setwise_evaluation.rsm._work import Progress, Work
 
@@ -32,6 +33,8 @@ def rsm(
     store: str | os.PathLike[str] | None = None,
     options: MatchingOptions = _DEFAULTS,
     tile: int | None = None,
+    row_ids: Sequence[str] | None = None,
+    column_ids: Sequence[str] | None = None,
 ) -> Rsm:
     """The representational similarity matrix of N images with themselves, or with M others.
 
@@ -44,6 +47,7 @@ def rsm(
     threads: results do not depend on it. progress: called with pairs done and all pairs after each tile.
     store: a folder that keeps finished tiles. The same call goes on there after an interruption, whatever it was, and
     the result is the same to the bit; sums and gaps are then memory maps of its files.
+    row_ids, column_ids: of images that bring none, one each.
     tile: images a side of a tile; None for about 32 MiB of tokens a side. Memory is bounded by the tiles: two blocks of
     tokens and 256 MiB of those used last, besides the matrices themselves (8 bytes a pair each, on disk with a store).
 
@@ -56,6 +60,8 @@ def rsm(
     chosen = {"kernel": kernel_of(kernel), "sigma": None if sigma is None else sigma_of(sigma)}
     rows = source_of(a, "a")
     columns = None if b is None else source_of(b, "b")
+    _name(rows, row_ids, "row_ids")
+    _name(columns, column_ids, "column_ids")
     work = Work.of(rows, columns, matching=_matching_of(matching), options=options, threads=threads, tile=tile)
     says = chosen | work.says()
     gaps = work.bounded
@@ -73,6 +79,16 @@ def _matching_of(name: str) -> Matching:
     if name not in tuple(Matching):
         raise InvalidInput(f"matching is {name!r}; give one of {', '.join(Matching)}", field="matching")
     return Matching(name)
+
+
+def _name(source: Source | None, ids: Sequence[str] | None, field: str) -> None:
+    if ids is None:
+        return
+    if source is None:
+        raise InvalidInput(f"{field} are given, but b is not; rows and columns are the same images", field=field)
+    if len(ids) != len(source.lengths):
+        raise InvalidInput(f"there are {len(ids)} {field} for {len(source.lengths)} images; give one each", field=field)
+    source.ids = tuple(ids)
 
 
 def _silent(done: int, total: int) -> None:

@@ -39,7 +39,9 @@ def read(kernel: Kernel, sums: Floats, rows: Floats, columns: Floats, sigma: flo
         return cosines
     if kernel is Kernel.RBF:
         scaled = matched_squares(sums, rows, columns)
-        scaled /= -2.0 * sigma**2
+        with np.errstate(over="ignore"):  # a sigma so small that its square would be 0: far pairs are then simply 0
+            scaled /= sigma
+            scaled /= -2.0 * sigma
         return np.exp(scaled, out=scaled)
     return np.array(sums, np.float64)
 

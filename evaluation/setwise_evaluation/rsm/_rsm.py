@@ -75,14 +75,19 @@ class Rsm:
         Source: Wald et al., NeurIPS 2024, section 3. Raises InvalidInput for another kernel, and for a sigma that is
         not positive.
         """
+        result = np.empty(self.shape) if out is None else out
+        for strip, values in self.strips(kernel, sigma):
+            result[strip] = values
+        return result
+
+    def strips(self, kernel: str, sigma: float | None = None) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+        """As `read`, some megabytes at a time: rows, and their similarities (rows, M)."""
         wanted = kernel_of(kernel)
         width = 1.0
         if wanted is Kernel.RBF:
             width = self.median_sigma() if sigma is None else sigma_of(sigma)
-        result = np.empty(self.shape) if out is None else out
-        for strip in self._strips():
-            result[strip] = read(wanted, self.sums[strip], self.row_squares[strip], self.column_squares, width)
-        return result
+        for rows in self._strips():
+            yield rows, read(wanted, self.sums[rows], self.row_squares[rows], self.column_squares, width)
 
     def median_sigma(self) -> float:
         """The paper's sigma: its square is the median matched squared distance, sigma = sqrt(median d^2).
@@ -99,18 +104,18 @@ class Rsm:
         squares = np.concatenate([np.zeros(0), *self._distances()])
         median = float(np.median(squares, overwrite_input=True)) if squares.size else 0.0
         if median <= 0.0:
-            what = "are at distance 0" if squares.size else "do not exist: there is one image"
-            raise InvalidInput(f"no sigma can be read from the pairs, half of which {what}; give sigma", field="sigma")
+            why = "half of the pairs are at distance 0" if squares.size else "there is one image only"
+            raise InvalidInput(f"no sigma can be taken from the distances: {why}; give sigma", field="sigma")
         return float(np.sqrt(median))
 
     def _distances(self) -> Iterator[NDArray[np.float64]]:
         """Matched squared distances of the pairs that count, strip by strip."""
         for strip in self._strips():
             squares = matched_squares(self.sums[strip], self.row_squares[strip], self.column_squares)
-            yield squares[self._different(strip)]
+            yield squares[self.different(strip)]
 
-    def _different(self, strip: slice) -> NDArray[np.bool_]:
-        """Which pairs of a strip of rows count once: of different images, each pair of a symmetric matrix once."""
+    def different(self, strip: slice) -> NDArray[np.bool_]:
+        """Which pairs of a strip of rows count: different images, each pair of a symmetric matrix once. (rows, M)."""
         if not self.symmetric:
             return np.ones((strip.stop - strip.start, self.shape[1]), np.bool_)
         rows, columns = np.arange(strip.start, strip.stop)[:, None], np.arange(self.shape[1])
@@ -122,8 +127,8 @@ class Rsm:
         Of a rectangular matrix all, of maxsim those with i > j as well. Uses the matrix's own kernel and sigma when
         no kernel is given.
         """
-        values = self.values if kernel is None else self.read(kernel, sigma)
-        return np.concatenate([np.zeros(0), *(values[strip][self._different(strip)] for strip in self._strips())])
+        strips = self.strips(self.kernel, self.sigma) if kernel is None else self.strips(kernel, sigma)
+        return np.concatenate([np.zeros(0), *(values[self.different(rows)] for rows, values in strips)])
 
     def largest_gap(self) -> float | None:
         """The largest certified gap as a share of |Q| |X|: no cosine of an optimal matching is further off.
