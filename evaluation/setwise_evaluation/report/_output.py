@@ -81,13 +81,17 @@ class Output:
         self._says["report"].append(entry)
         figure.clear()
 
-    def table(self, name: str, *, header: Sequence[str], rows: Sequence[Sequence[Any]], caption: str) -> None:
+    def table(
+        self, name: str, *, header: Sequence[str], rows: Sequence[Sequence[Any]], caption: str, in_report: bool = True
+    ) -> None:
         """Write `name`.csv (every digit; an interval takes three columns) and `name`.md (three digits).
 
-        A cell is text, a number, None, or an interval: anything with `value`, `low` and `high`. Raises InvalidInput
+        in_report: False writes the CSV alone, for tables too long to be read. A cell is text, a number, None, or an interval: anything with `value`, `low` and `high`. Raises InvalidInput
         for a row that is longer or shorter than the header.
         """
         self._write(f"{name}.csv", csv_text(header, rows).encode())
+        if not in_report:
+            return
         self._write(f"{name}.md", f"{markdown_text(header, rows)}\n{caption}\n".encode())
         entry = {"kind": "table", "name": name, "caption": caption, "header": list(header), "cells": cells(rows)}
         self._says["report"].append(entry | {"right": numeric(rows, len(header))})

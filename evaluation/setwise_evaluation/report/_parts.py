@@ -16,6 +16,8 @@ __all__ = ["Experiment", "contents", "section"]
 # An SVG stays sharp in print, but one with thousands of marks is slow to show.
 _MOST_SVG = 400_000
 _HASH = 16
+_MOST_ROWS = 48
+"""Longer tables are folded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,17 +88,28 @@ def _table(folder: Path, entry: dict[str, Any]) -> str:
     rows = "\n".join(_row(row, sides) for row in entry["cells"])
     caption = escape(entry["caption"])
     link = _link(folder, entry["name"] + ".csv", "CSV, all digits")
-    return (
+    table = (
         f'<div class="wide" role="region" tabindex="0" aria-label="{caption}">\n<table>\n'
         f'<caption>{caption} <span class="files">{link}</span></caption>\n'
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table>\n</div>"
     )
+    if len(entry["cells"]) <= _MOST_ROWS:
+        return table
+    return f"<details><summary>{caption} ({len(entry['cells'])} rows)</summary>\n{table}\n</details>"
 
 
 def _row(cells: list[str], sides: list[str]) -> str:
-    first, *rest = zip(cells, sides, strict=True)
-    others = "".join(f'<td class="{side}">{escape(cell)}</td>' for cell, side in rest)
-    return f'<tr><th scope="row" class="{first[1]}">{escape(first[0])}</th>{others}</tr>'
+    first, *rest = zip(map(_cell, cells), sides, strict=True)
+    others = "".join(f'<td class="{side}">{cell}</td>' for cell, side in rest)
+    return f'<tr><th scope="row" class="{first[1]}">{first[0]}</th>{others}</tr>'
+
+
+def _cell(text: str) -> str:
+    """A cell's text; an interval in brackets stands below its value."""
+    value, bracket, interval = text.partition(" [")
+    if bracket and interval.endswith("]"):
+        return f'{escape(value)} <span class="interval">[{escape(interval)}</span>'
+    return escape(text)
 
 
 def _settings(says: dict[str, Any]) -> str:

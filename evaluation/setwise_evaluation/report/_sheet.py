@@ -33,11 +33,12 @@ caption { padding-bottom: .5rem; }
 .files::before { content: "["; } .files::after { content: "]"; }
 .wide { overflow-x: auto; margin: 1.75rem 0; }
 table { border-collapse: collapse; font-size: .93rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .32rem .8rem; border-bottom: 1px solid var(--line); vertical-align: top; }
+th, td { padding: .32rem .7rem; border-bottom: 1px solid var(--line); vertical-align: top; }
 thead th { border-bottom: 2px solid var(--soft); vertical-align: bottom; }
 tbody th { font-weight: 500; }
 tbody tr:nth-child(even) { background: var(--band); }
-.left { text-align: left; } .right { text-align: right; white-space: nowrap; }
+.left { text-align: left; hyphens: none; } .right { text-align: right; white-space: nowrap; }
+.interval { display: block; color: var(--soft); font-size: .82rem; }
 dl { margin: .25rem 0; font-size: .93rem; columns: 20rem; column-gap: 2.5rem; }
 dl div { display: flex; gap: .75rem; padding: .16rem 0; border-bottom: 1px solid var(--line); break-inside: avoid; }
 dt { flex: 0 0 10rem; color: var(--soft); }
@@ -53,6 +54,8 @@ summary { cursor: pointer; margin-top: .75rem; }
   figure, table, pre, dl { break-inside: avoid; }
   h2, h3 { break-after: avoid; }
   nav, .skip { display: none; }
+  .wide { overflow: visible; }
+  table { font-size: 8pt; }
   pre { white-space: pre-wrap; }
 }
 """

@@ -20,7 +20,12 @@ class Draws:
     """Bootstrap samples of n images, the same for everything that is compared, so that differences are paired."""
 
     def __init__(self, images: int, *, resamples: int = 2_000, seed: int = 1) -> None:
-        """counts: (resamples, images) float64, how often each sample holds each image."""
+        """counts: (resamples, images) float64, how often each sample holds each image.
+
+        Raises InvalidInput for fewer than two images.
+        """
+        if images < 2:
+            raise InvalidInput(f"{images} images: a twin is found among others; give at least 2", field="images")
         rng = np.random.default_rng(seed)
         chances = np.full(images, 1.0 / images)
         self.counts = rng.multinomial(images, chances, size=resamples).astype(np.float64)
@@ -51,11 +56,7 @@ def detect(similarities: Floats, draws: Draws) -> Detection:
 
     A tie with the twin counts half a place. In a bootstrap sample, which draws whole images, the unrelated pairs are
     those of two different images, so that an image drawn twice is never unrelated to itself.
-    Raises InvalidInput for fewer than two images.
     """
-    n = len(similarities)
-    if n < 2:
-        raise InvalidInput(f"{n} images: a twin is found among others; give at least 2", field="images")
     twins = np.diagonal(similarities)[:, None]
     ties = (similarities == twins).sum(axis=1) - 1.0
     ranks = 1.0 + (similarities > twins).sum(axis=1) + ties / 2.0

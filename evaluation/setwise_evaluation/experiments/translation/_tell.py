@@ -33,8 +33,10 @@ def tell(
     output.text(_INTRODUCTION)
     for model, study in studies.items():
         before = f"{model}. " if len(studies) > 1 else ""
-        for sentence in (_words.at_overlap(study, shown), _words.semantic_above(study), _words.others(study)):
-            output.text(before + sentence)
+        output.text(before + _words.at_overlap(study, shown))
+        for name in ("spatio-semantic", "pooled", "maxsim", "chamfer"):
+            output.text(before + _words.against_semantic(study, name))
+    output.text("A difference is shown where its paired 95 % interval, over images, does not hold 0.")
     overlaps = next(iter(studies.values())).overlaps
     output.figure(
         "crops",

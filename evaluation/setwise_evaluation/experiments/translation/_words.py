@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from setwise_evaluation.experiments.translation._detect import difference
 from setwise_evaluation.experiments.translation._study import KERNELS, MATCHINGS, Translation
 from setwise_evaluation.report import style
 from setwise_evaluation.retrieval import Estimate
 
-__all__ = ["at_overlap", "others", "semantic_above"]
+__all__ = ["against_semantic", "at_overlap"]
 
-_OTHERS = [name for name in MATCHINGS if name not in ("semantic", "spatio-semantic")]
+
+_SIDES = {
+    "fewer": "finds fewer twins at an overlap of",
+    "more": "finds more twins at an overlap of",
+    "neither": "no difference is shown at",
+}
 
 
 def at_overlap(study: Translation, overlap: float) -> str:
@@ -24,55 +31,36 @@ def at_overlap(study: Translation, overlap: float) -> str:
     )
 
 
-def semantic_above(study: Translation) -> str:
-    """Where semantic similarity finds more twins than spatio-semantic similarity, kernel by kernel."""
-    parts = []
-    for kernel in KERNELS:
-        groups = _sorted_out(study, "spatio-semantic", kernel)
-        parts.append(f"{KERNELS[kernel]}: {_groups(groups)}")
-    return (
-        "Semantic against spatio-semantic similarity by the share of twins found first, with paired 95 % intervals of "
-        f"the difference over images. {'; '.join(parts)}."
-    )
-
-
-def others(study: Translation) -> str:
-    """Where pooling, MaxSim and Chamfer are as good as semantic similarity, or better."""
-    parts = []
-    for name in _OTHERS:
-        kernels = []
-        for kernel in KERNELS:
-            groups = _sorted_out(study, name, kernel)
-            equal = [f"as good at {_list(groups['no different'])}"] if groups["no different"] else []
-            better = [f"better at {_list(groups['below'])}"] if groups["below"] else []
-            if equal or better:
-                kernels.append(f"{KERNELS[kernel]}: {', '.join(better + equal)}")
-        parts.append(f"{_label(name)}: {'; '.join(kernels) if kernels else 'nowhere'}")
-    return (
-        "Where the others find as many twins as semantic similarity (the paired interval holds 0) or more (it lies on "
-        f"their side), by overlap. {'. '.join(parts)}."
-    )
-
-
-def _sorted_out(study: Translation, name: str, kernel: str) -> dict[str, list[float]]:
-    """Overlaps at which semantic similarity is above, below or not different from another one."""
-    groups: dict[str, list[float]] = {"above": [], "no different": [], "below": []}
+def against_semantic(study: Translation, name: str) -> str:
+    """Where another similarity finds fewer twins than the semantic one, where more, and where neither is shown."""
+    found: dict[str, dict[float, list[str]]] = {}
     for overlap in study.overlaps:
-        ours = study.detections[overlap, "semantic", kernel]
-        groups[_side(difference(ours, study.detections[overlap, name, kernel], "top1"))].append(overlap)
-    return groups
+        for kernel in KERNELS:
+            ours, theirs = (study.detections[overlap, one, kernel] for one in ("semantic", name))
+            side = _side(difference(theirs, ours, "top1"))
+            found.setdefault(side, {}).setdefault(overlap, []).append(KERNELS[kernel])
+    parts = [f"{words} {_places(found[side])}" for side, words in _SIDES.items() if side in found]
+    return f"{_label(name)[0].upper()}{_label(name)[1:]} similarity, beside semantic: {'; '.join(parts)}."
 
 
 def _side(apart: Estimate) -> str:
-    return "above" if apart.low > 0.0 else "below" if apart.high < 0.0 else "no different"
+    return "more" if apart.low > 0.0 else "fewer" if apart.high < 0.0 else "neither"
 
 
-def _groups(groups: dict[str, list[float]]) -> str:
-    return ", ".join(f"{side} at overlap {_list(overlaps)}" for side, overlaps in groups.items() if overlaps)
+def _places(kernels: dict[float, list[str]]) -> str:
+    """Overlaps, and behind each group of them the kernels in which it is so."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for overlap, names in kernels.items():
+        groups.setdefault(tuple(names), []).append(f"{overlap:g}")
+    return ", ".join(f"{_and(overlaps)} ({_kernels(names)})" for names, overlaps in groups.items())
 
 
-def _list(overlaps: list[float]) -> str:
-    return ", ".join(f"{overlap:g}" for overlap in overlaps)
+def _kernels(names: tuple[str, ...]) -> str:
+    return "all kernels" if len(names) == len(KERNELS) else _and(names)
+
+
+def _and(parts: Sequence[str]) -> str:
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
 
 
 def _label(name: str) -> str:
