@@ -16,7 +16,7 @@ class Assigner : public Prices {
         SETWISE_BY_WIDTH(a, search, a, least, stop)
     }
 
-  private:
+  protected:
     // A rectangle's unmatched columns must end at price 0, so its search starts there.
     template <int V>
     void start_rectangle(const Matrix& a) {

@@ -144,11 +144,6 @@ void* kept_solver(const setwise::Level& at) {
     return kept(solvers, at, at.new_solver, at.delete_solver);
 }
 
-void* kept_approximator(const setwise::Level& at) {
-    thread_local KeptSolvers solvers;
-    return kept(solvers, at, at.new_approximator, at.delete_approximator);
-}
-
 // Where the rows and columns of matrices begin when all of them stand one after the other.
 struct Places {
     explicit Places(const std::vector<AnyMatrix>& matrices) {
@@ -190,44 +185,6 @@ nb::tuple assign(const std::vector<AnyMatrix>& matrices, std::size_t threads, co
     require_finite(finite);
     return nb::make_tuple(numpy(std::move(values), {count}), numpy(std::move(gaps), {count}), numpy(std::move(matched), {rows}),
                           numpy(std::move(row_prices), {rows}), numpy(std::move(column_prices), {columns}));
-}
-
-// The column of each row, -1 for none, one matrix after the other.
-Numpy<std::int32_t> greedy(const std::vector<AnyMatrix>& matrices, std::size_t threads, const std::string& name) {
-    const setwise::Level& at = level(name);
-    const Places places(matrices);
-    auto matched = std::make_unique<std::int32_t[]>(places.rows.back());
-    std::vector<char> finite(matrices.size(), 1);
-    {
-        nb::gil_scoped_release release;
-        parallel(threads, matrices.size(), [&](std::size_t b) {
-            finite[b] = at.greedy(kept_approximator(at), places.views[b], matched.get() + places.rows[b]);
-        });
-    }
-    require_finite(finite);
-    return numpy(std::move(matched), {places.rows.back()});
-}
-
-// columns, or none when the plan is not rounded; row and column prices.
-nb::tuple sinkhorn(const std::vector<AnyMatrix>& matrices, double regularisation, std::size_t iterations, bool round, std::size_t threads,
-                   const std::string& name) {
-    const setwise::Level& at = level(name);
-    const Places places(matrices);
-    const std::size_t rows = places.rows.back(), columns = places.columns.back(), matched_rows = round ? rows : 0;
-    auto matched = std::make_unique<std::int32_t[]>(matched_rows);
-    auto row_prices = std::make_unique<double[]>(rows), column_prices = std::make_unique<double[]>(columns);
-    std::vector<char> finite(matrices.size(), 1);
-    {
-        nb::gil_scoped_release release;
-        parallel(threads, matrices.size(), [&](std::size_t b) {
-            finite[b] = at.sinkhorn(kept_approximator(at), places.views[b], regularisation, iterations,
-                                    round ? matched.get() + places.rows[b] : nullptr, row_prices.get() + places.rows[b],
-                                    column_prices.get() + places.columns[b]);
-        });
-    }
-    require_finite(finite);
-    return nb::make_tuple(numpy(std::move(matched), {matched_rows}), numpy(std::move(row_prices), {rows}),
-                          numpy(std::move(column_prices), {columns}));
 }
 
 // A block of sets as the caller holds it (setwise_engine/matching/_blocks.py, Block); keeps its arrays alive.
@@ -372,6 +329,9 @@ class Ranker {
 
 }  // namespace
 
+#include "bind_approximate.hpp"
+#include "bind_sums.hpp"
+
 NB_MODULE(_kernel, m) {
     m.doc() = "Native kernel of setwise_engine.matching.";
     m.def("levels", [] {
@@ -389,13 +349,6 @@ NB_MODULE(_kernel, m) {
           "Optimal assignments of matrices in any layout: values, gaps, columns (-1: none), row and column prices, the last\n"
           "three of all matrices one after the other.\n\n"
           "Raises ValueError when a matrix is not of a floating-point type or holds NaN or infinity.");
-    m.def("greedy", &greedy, nb::arg("matrices").noconvert(), nb::arg("threads") = 1, nb::arg("level") = "",
-          "Greedy matchings: the column of each row (-1: none), one matrix after the other.\n\n"
-          "Raises ValueError when a matrix is not of a floating-point type or holds NaN or infinity.");
-    m.def("sinkhorn", &sinkhorn, nb::arg("matrices").noconvert(), nb::arg("regularisation"), nb::arg("iterations"), nb::arg("round") = true,
-          nb::arg("threads") = 1, nb::arg("level") = "",
-          "Sinkhorn's plans rounded to matchings: columns (-1: none; empty unless `round`), row and column prices.\n\n"
-          "Raises ValueError when a matrix is not of a floating-point type or holds NaN or infinity.");
     nb::class_<Block>(m, "Block", "Sets that lie together in memory; keeps the arrays alive.")
         .def(nb::init<const Tokens&, const Array<std::int64_t, 1>&, const Array<double, 1>&>(), nb::arg("tokens").noconvert(),
              nb::arg("offsets").noconvert(), nb::arg("squares").noconvert())
@@ -407,4 +360,6 @@ NB_MODULE(_kernel, m) {
              nb::arg("threads"), nb::arg("prune"), nb::arg("proofs"), nb::arg("level") = "")
         .def("add", &Ranker::add, nb::arg("blocks"), nb::arg("keys").noconvert(), nb::arg("places").noconvert(), nb::arg("check"))
         .def("result", &Ranker::result);
+    bind_sums(m);
+    bind_approximate(m);
 }

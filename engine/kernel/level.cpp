@@ -1,6 +1,7 @@
 // One instruction level: compiled once for each, with the flags for it and SETWISE_LEVEL (CMakeLists.txt).
 #include "approximate.hpp"
 #include "levels.hpp"
+#include "matched_sums.hpp"
 #include "query.hpp"
 #include "solver.hpp"
 
@@ -47,6 +48,16 @@ const Level SETWISE_TABLE = {
     },
     [](void* approximator, const MatrixView& matrix, double regularisation, std::size_t iterations, std::int32_t* columns, double* u, double* v) {
         return static_cast<here::Approximator*>(approximator)->sinkhorn(matrix, regularisation, iterations, columns, u, v);
+    },
+    [](const float* tokens, const std::int64_t* offsets, const double* squares, std::size_t rows, std::size_t d) -> void* {
+        return new here::TokenSets(tokens, offsets, squares, rows, d);
+    },
+    [](void* sets) { delete static_cast<here::TokenSets*>(sets); },
+    [](void* sets, std::size_t row) { static_cast<here::TokenSets*>(sets)->prepare(row); },
+    []() -> void* { return new here::Matcher; },
+    [](void* matcher) { delete static_cast<here::Matcher*>(matcher); },
+    [](void* matcher, const void* a, const void* b, const SumsTile& tile, const Stop& stop) {
+        return static_cast<here::Matcher*>(matcher)->match(*static_cast<const here::TokenSets*>(a), *static_cast<const here::TokenSets*>(b), tile, stop);
     },
 };
 

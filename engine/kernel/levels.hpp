@@ -27,6 +27,7 @@ struct Level {
     void (*delete_solver)(void* solver);
     bool (*assign)(void* solver, const MatrixView& matrix, Solution& solution, double& gap);
 
+
     // Cheaper matchings; false when an entry is not finite. One thread an approximator.
     void* (*new_approximator)();
     void (*delete_approximator)(void* approximator);
@@ -34,6 +35,15 @@ struct Level {
     // Sinkhorn's prices, feasible, and (unless columns is null) the plan rounded to a matching.
     bool (*sinkhorn)(void* approximator, const MatrixView& matrix, double regularisation, std::size_t iterations, std::int32_t* columns,
                      double* row_prices, double* column_prices);
+
+    // Sets of finite float32 tokens, which stay the caller's; every row is prepared before any is matched.
+    void* (*new_sets)(const float* tokens, const std::int64_t* offsets, const double* squares, std::size_t rows, std::size_t d);
+    void (*delete_sets)(void* sets);
+    void (*prepare_set)(void* sets, std::size_t row);
+    // One thread a matcher. False: stopped.
+    void* (*new_matcher)();
+    void (*delete_matcher)(void* matcher);
+    bool (*match)(void* matcher, const void* a, const void* b, const SumsTile& tile, const Stop& stop);
 };
 
 extern const Level kBaseline;

@@ -66,4 +66,12 @@ struct Outcome {
     double bound = 0.0;           // no matching is worth more than this, unless it was solved
 };
 
+// Pairs whose matched sums are asked for, and the whole results' arrays, (rows of a, stride).
+struct SumsTile {
+    std::size_t first_row = 0, last_row = 0, first_column = 0, last_column = 0;
+    bool mirrored = false;  // only pairs with row <= column
+    double *values = nullptr, *gaps = nullptr;
+    std::size_t stride = 0;
+};
+
 }  // namespace setwise

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from setwise_engine.feature_set import FeatureSet
 from setwise_engine.matching import reference
+from setwise_engine.matching._paths import Path, current
 from setwise_engine.matching._ranking import no_check
 from setwise_engine.matching._threads import checked_threads
 from setwise_engine.matching._token_sets import TokenSets, token_sets
@@ -44,7 +45,16 @@ def matched_sums(
     checked_threads(threads)
     left = token_sets(a, "a")
     right = left if b is None else token_sets(b, "b", left)
+    path = current()
+    if path.kernel is not None:
+        return _native(path, left, right, threads=threads, check=check)
     return _by_definition(left, right, mirrored=b is None, check=check)
+
+
+def _native(path: Path, a: TokenSets, b: TokenSets, *, threads: int, check: Callable[[], None]) -> MatchedSums:
+    assert path.kernel is not None
+    left, right = (sets.prepared(path, threads=threads, check=check) for sets in (a, b))
+    return MatchedSums(*path.kernel.matched_sums(left, right, threads, check))
 
 
 def _by_definition(a: TokenSets, b: TokenSets, *, mirrored: bool, check: Callable[[], None]) -> MatchedSums:

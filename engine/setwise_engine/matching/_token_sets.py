@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from setwise_engine.errors import FeatureError
 from setwise_engine.feature_set import FeatureSet
+from setwise_engine.matching._paths import Path
 from setwise_engine.matching._types import Floats
 
 __all__ = ["TokenSets", "token_sets"]
@@ -24,7 +25,7 @@ class TokenSets:
     holds tokens[offsets[r] : offsets[r + 1]]. squares: (rows,) float64, |X|^2 of every set, summed in float64.
     """
 
-    __slots__ = ("_native", "offsets", "squares", "tokens")
+    __slots__ = ("_prepared", "offsets", "squares", "tokens")
 
     def __init__(self, sets: Sequence[FeatureSet | ArrayLike] | NDArray[np.generic], *, name: str = "a") -> None:
         """sets: arrays (n_i, d) of float16, float32 or float64 (rounded to float32), or feature sets; n_i may be 0.
@@ -52,7 +53,15 @@ class TokenSets:
                 self.squares[row] = square = np.vdot(own.astype(np.float64), own.astype(np.float64))
             if not np.isfinite(square):
                 raise FeatureError(f"{name}[{row}] holds NaN, infinity or a number beyond float32", field=name)
-        self._native: object = None
+        self._prepared: tuple[str, object] = "", None
+
+    def prepared(self, path: Path, *, threads: int, check: Callable[[], None]) -> object:
+        """The kernel's own form of these sets, made once for a level."""
+        assert path.kernel is not None
+        if self._prepared[0] != path.name:
+            made = path.kernel.Sets(self.tokens, self.offsets, self.squares, threads, check, **path.options)
+            self._prepared = path.name, made
+        return self._prepared[1]
 
     def __len__(self) -> int:
         return len(self.squares)
@@ -69,7 +78,7 @@ class TokenSets:
 def token_sets(
     sets: TokenSets | Sequence[FeatureSet | ArrayLike] | NDArray[np.generic], name: str, like: TokenSets | None = None
 ) -> TokenSets:
-    """The sets themselves when they are prepared, else prepared. Raises FeatureError when their d differs from `like`."""
+    """The sets themselves when they are prepared, else prepared. Raises FeatureError when their d is another."""
     made = sets if isinstance(sets, TokenSets) else TokenSets(sets, name=name)
     if like is not None and len(made) and len(like) and made.tokens.shape[1] != like.tokens.shape[1]:
         raise FeatureError(
