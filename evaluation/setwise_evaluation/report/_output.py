@@ -86,8 +86,9 @@ class Output:
     ) -> None:
         """Write `name`.csv (every digit; an interval takes three columns) and `name`.md (three digits).
 
-        in_report: False writes the CSV alone, for tables too long to be read. A cell is text, a number, None, or an interval: anything with `value`, `low` and `high`. Raises InvalidInput
-        for a row that is longer or shorter than the header.
+        A cell is text, a number, None, or an interval: anything with `value`, `low` and `high`. in_report: False
+        writes the CSV alone, of a table too long to be read. Raises InvalidInput for a row that is longer or shorter
+        than the header.
         """
         self._write(f"{name}.csv", csv_text(header, rows).encode())
         if not in_report:

@@ -35,9 +35,7 @@ def count_f1(query: Counts, hit: Counts) -> float:
     return 2 * sum(min(count, hit.get(label, 0)) for label, count in query.items()) / total if total else 0.0
 
 
-def overlaps(
-    queries: Sequence[Labels] | Sequence[Counts], database: Sequence[Labels] | Sequence[Counts]
-) -> NDArray[np.float64]:
+def overlaps(queries: Sequence[Labels | Counts], database: Sequence[Labels | Counts]) -> NDArray[np.float64]:
     """`label_f1` of every query with every image, or `count_f1` where labels come with counts: (Q, N) float64.
 
     A label that is there n times is taken for n labels, (l, 1) to (l, n): sets of those share min(n, m) of them.

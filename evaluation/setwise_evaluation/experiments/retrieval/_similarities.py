@@ -1,0 +1,82 @@
+"""Every similarity in every kernel, from as few matchings as possible."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from setwise_evaluation.experiments.retrieval._types import KERNELS, Floats, Reading
+from setwise_evaluation.matchers import Matching
+from setwise_evaluation.rsm import Rsm, rsm
+
+__all__ = ["matched_sums_of", "readings"]
+
+Progress = Callable[[str, int, int], None]
+"""Called with the similarity's name, pairs done and all pairs."""
+
+_CHUNK = 256
+
+
+def matched_sums_of(
+    queries: Any,
+    database: Any = None,
+    *,
+    threads: int = 1,
+    progress: Progress | None = None,
+    store: Path | None = None,
+) -> dict[str, Rsm]:
+    """Matrices of sums, (Q, N) each, by similarity; every kernel is read from them, and nothing is matched twice.
+
+        pooled            sum_k of mean(Q)_k mean(X)_k: each set is its one mean token
+        spatio-semantic   sum_i <q_i, x_i>; left out where sets differ in size
+        maxsim            sum_i max_j <q_i, x_j>: every token of the query takes its best
+        maxsim-image      sum_j max_i <q_i, x_j>: every token of the image takes its best
+        chamfer           the mean of these two
+        semantic          max over one-to-one matchings p of sum_i <q_i, x_p(i)>
+
+    queries, database: (n, t, d) arrays, memory maps included, or lists of (n_i, d); None: the queries are the database.
+    store: a folder that keeps finished tiles. Wald et al., NeurIPS 2024, section 3; Khattab & Zaharia, "ColBERT", 2020
+    (MaxSim). Raises what `rsm` raises.
+    """
+    tell = progress or (lambda name, done, total: None)
+
+    def sums(name: str, matching: Matching, a: Any, b: Any) -> Rsm:
+        where = None if store is None else store / name
+        watch = lambda done, total: tell(name, done, total)  # noqa: E731
+        return rsm(a, b, matching=matching, threads=threads, progress=watch, store=where)
+
+    found = {"pooled": sums("pooled", Matching.NONE, _means(queries), None if database is None else _means(database))}
+    if len(_lengths(queries) | (set() if database is None else _lengths(database))) == 1:
+        found["spatio-semantic"] = sums("spatio-semantic", Matching.NONE, queries, database)
+    found["maxsim"] = sums("maxsim", Matching.MAXSIM, queries, database)
+    if database is None:
+        backwards = np.array(found["maxsim"].sums).T
+    else:
+        backwards = np.array(sums("maxsim-image", Matching.MAXSIM, database, queries).sums).T
+    found["maxsim-image"] = replace(found["maxsim"], sums=backwards)
+    mean = (found["maxsim"].sums + backwards) / 2
+    found["chamfer"] = replace(found["maxsim"], sums=mean, matching=Matching.CHAMFER)
+    found["semantic"] = sums("semantic", Matching.EXACT, queries, database)
+    return found
+
+
+def readings(sums: Mapping[str, Rsm]) -> dict[Reading, Floats]:
+    """Scores (Q, N) of every similarity in every kernel. The width of rbf is the paper's; no ranking depends on it."""
+    return {Reading(name, kernel): matrix.read(kernel) for name, matrix in sums.items() for kernel in KERNELS}
+
+
+def _means(sets: Any) -> NDArray[np.float32]:
+    """Every set as its one mean token: (n, 1, d), summed in float64."""
+    if hasattr(sets, "ndim"):
+        parts = [sets[first : first + _CHUNK].mean(axis=1, dtype=np.float64) for first in range(0, len(sets), _CHUNK)]
+        return np.concatenate(parts).astype(np.float32)[:, None]
+    return np.stack([one.mean(axis=0, dtype=np.float64) for one in sets]).astype(np.float32)[:, None]
+
+
+def _lengths(sets: Any) -> set[int]:
+    return {sets.shape[1]} if hasattr(sets, "ndim") else {len(one) for one in sets}
