@@ -109,7 +109,8 @@ def _bounds(matrices: list[NDArray[Any]], u: Floats, v: Floats) -> Floats:
     sums = np.zeros(len(matrices))
     for k, (rows, columns) in enumerate(zip(_parts(u, matrices, 0), _parts(v, matrices, 1), strict=True)):
         terms = float(np.abs(rows).sum() + np.abs(columns).sum())
-        sums[k] = float(rows.sum() + columns.sum()) + (len(rows) + len(columns) + 8) * 2.0**-52 * terms
+        rounding = (len(rows) + len(columns) + 8) * (2.0**-52 * terms + 2.0**-1074)  # prices may be subnormal
+        sums[k] = float(rows.sum() + columns.sum()) + rounding
     return sums
 
 
