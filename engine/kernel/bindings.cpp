@@ -330,6 +330,7 @@ class Ranker {
 }  // namespace
 
 #include "bind_approximate.hpp"
+#include "bind_sums.hpp"
 
 NB_MODULE(_kernel, m) {
     m.doc() = "Native kernel of setwise_engine.matching.";
@@ -359,5 +360,6 @@ NB_MODULE(_kernel, m) {
              nb::arg("threads"), nb::arg("prune"), nb::arg("proofs"), nb::arg("level") = "")
         .def("add", &Ranker::add, nb::arg("blocks"), nb::arg("keys").noconvert(), nb::arg("places").noconvert(), nb::arg("check"))
         .def("result", &Ranker::result);
+    bind_sums(m);
     bind_approximate(m);
 }
