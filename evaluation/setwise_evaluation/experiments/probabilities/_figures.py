@@ -80,7 +80,9 @@ def dots(found: Agreement) -> Figure:
 
 def _column(panel: Axes, found: Agreement, method: str, kernel: str, names: list[str]) -> None:
     for height, name in enumerate(names):
-        look, one = style.SIMILARITIES[name], found.correlations[method, name, kernel]
+        look, one = style.SIMILARITIES[name], found.correlations.get((method, name, kernel))
+        if one is None:  # no RBF
+            continue
         reach = [[max(one.value - one.low, 0.0)], [max(one.high - one.value, 0.0)]]
         panel.errorbar(
             one.value, height, xerr=reach, color=look.colour, marker=look.marker, markersize=6, capsize=3, linewidth=1.6

@@ -85,7 +85,7 @@ def _rows(model: str, found: Agreement) -> list[list[Any]]:
     from setwise_evaluation.report import style
 
     rows = []
-    for kernel, name in [(k, n) for k in dict.fromkeys(key[2] for key in found.correlations) for n in found.sigmas]:
+    for name, kernel in found.values:
         cells = [
             cell
             for method in ("pearson", "spearman")
@@ -104,6 +104,7 @@ def _results(seen: Classified, found: Agreement) -> dict[str, Any]:
         "grid": seen.grid,
         "classes": len(seen.classes),
         "sigmas": found.sigmas,
+        "without an RBF": found.left_out,
         "divergence in bits": {"median": float(np.median(upper)), "least": upper.min(), "greatest": upper.max()},
         "correlations": {" / ".join(key): one for key, one in found.correlations.items()},
         "semantic less": {" / ".join(key): one for key, one in found.differences.items()},

@@ -42,7 +42,8 @@ class Agreement:
     divergence: (n, n) float64, bits. values: (n, n) float64 by (similarity, kernel), symmetric. sigmas: of the RBF, by
     similarity. correlations: of the similarity with the negative divergence, by (method, similarity, kernel).
     differences: semantic less another similarity, by (method, the other, kernel), paired over images. All with 95 %
-    bootstrap intervals over images.
+    bootstrap intervals over images. left_out: similarities without an RBF, and why: where MaxSim, which counts a token
+    of the other set more than once, puts half of the pairs at distance 0, there is no sigma.
     """
 
     divergence: Floats
@@ -50,6 +51,7 @@ class Agreement:
     sigmas: Mapping[str, float]
     correlations: Mapping[Key, Estimate]
     differences: Mapping[Key, Estimate]
+    left_out: Mapping[str, str]
 
 
 def similarities(
@@ -90,7 +92,13 @@ def agreement(
     """
     if "semantic" not in rsms:
         raise InvalidInput(f"there is no semantic similarity among {', '.join(rsms) or 'none'}", field="rsms")
-    values = {(name, kernel.value): one_way(one.read(kernel)) for name, one in rsms.items() for kernel in KERNELS}
+    sigmas, left_out = _sigmas(rsms)
+    values = {
+        (name, kernel.value): one_way(one.read(kernel, sigmas.get(name)))
+        for kernel in KERNELS
+        for name, one in rsms.items()
+        if kernel is not Kernel.RBF or name in sigmas
+    }
     drawn: dict[Key, BootstrapInterval] = {}
     for method in METHODS:
         for (name, kernel), matrix in values.items():
@@ -102,10 +110,22 @@ def agreement(
     return Agreement(
         divergence=divergence,
         values=values,
-        sigmas={name: one.median_sigma() for name, one in rsms.items()},
+        sigmas=sigmas,
         correlations={key: Estimate(one.value, one.low, one.high) for key, one in drawn.items()},
-        differences={key: _less(drawn[key[0], "semantic", key[2]], one) for key, one in drawn.items() if _other(key)},
+        differences=_differences(drawn),
+        left_out=left_out,
     )
+
+
+def _sigmas(rsms: Mapping[str, Rsm]) -> tuple[dict[str, float], dict[str, str]]:
+    """The paper's sigma of every similarity that has one, and why the others have none."""
+    sigmas, left_out = {}, {}
+    for name, one in rsms.items():
+        try:
+            sigmas[name] = one.median_sigma()
+        except InvalidInput as error:
+            left_out[name] = str(error)
+    return sigmas, left_out
 
 
 def one_way(matrix: Floats) -> Floats:
@@ -114,8 +134,14 @@ def one_way(matrix: Floats) -> Floats:
     return np.asarray(upper + np.triu(matrix, 1).T)
 
 
-def _other(key: Key) -> bool:
-    return key[1] != "semantic"
+def _differences(drawn: Mapping[Key, BootstrapInterval]) -> dict[Key, Estimate]:
+    """Semantic less every other similarity of the same method and kernel."""
+    found = {}
+    for (method, name, kernel), theirs in drawn.items():
+        ours = drawn.get((method, "semantic", kernel))
+        if name != "semantic" and ours is not None:
+            found[method, name, kernel] = _less(ours, theirs)
+    return found
 
 
 def _less(ours: BootstrapInterval, theirs: BootstrapInterval) -> Estimate:

@@ -22,12 +22,13 @@ def against_spatio_semantic(model: str, found: Agreement) -> str:
     parts = []
     for kernel in KERNELS:
         each = [
-            f"{_METHODS[method]} {_pair(found, method, kernel.value)}, difference "
-            f"{found.differences[method, 'spatio-semantic', kernel.value]:+.3f}"
+            f"{_METHODS[method]} {_pair(found, method, kernel.value)}, difference {apart:+.3f}"
             for method in METHODS
+            if (apart := found.differences.get((method, "spatio-semantic", kernel.value))) is not None
         ]
-        parts.append(f"{kernel_label(kernel.value)}: {'; '.join(each)}")
-    return f"{model}, semantic against spatio-semantic. {'. '.join(parts)}."
+        parts += [f"{kernel_label(kernel.value)}: {'; '.join(each)}"] if each else []
+    missing = [f"{style.SIMILARITIES[name].label} has no RBF: {why}" for name, why in found.left_out.items()]
+    return f"{model}, semantic against spatio-semantic. {'. '.join(parts + missing)}."
 
 
 def as_good_or_better(model: str, found: Agreement) -> str:
@@ -55,7 +56,8 @@ def _where(found: Agreement, name: str, side: str) -> str:
     """The kernels, method by method, in which the similarity is on that side of the semantic one."""
     parts = []
     for method in METHODS:
-        kernels = [k.value for k in KERNELS if _side(found.differences[method, name, k.value]) == side]
+        sides = {kernel.value: found.differences.get((method, name, kernel.value)) for kernel in KERNELS}
+        kernels = [kernel for kernel, apart in sides.items() if apart is not None and _side(apart) == side]
         if kernels:
             parts.append(f"{_METHODS[method]} ({', '.join(map(kernel_label, kernels))})")
     return ", ".join(parts)
