@@ -70,6 +70,10 @@ class Output:
         """A paragraph of plain statements."""
         self._says["report"].append({"kind": "text", "text": " ".join(paragraph.split())})
 
+    def points(self, statements: Sequence[str]) -> None:
+        """A list of plain statements."""
+        self._says["report"].append({"kind": "points", "points": [" ".join(one.split()) for one in statements]})
+
     def figure(self, name: str, figure: Figure, *, caption: str, alt: str = "") -> None:
         """Write `name`.png (150 dots an inch) and `name`.svg, and close the figure.
 

@@ -61,6 +61,8 @@ def _entry(run: Experiment, entry: dict[str, Any]) -> str:
             return _figure(run.folder, entry)
         case "table":
             return _table(run.folder, entry)
+        case "points":
+            return "<ul>\n" + "\n".join(f"<li>{escape(one)}</li>" for one in entry["points"]) + "\n</ul>"
         case _:
             return f"<p>{escape(entry['text'])}</p>"
 

@@ -19,7 +19,7 @@ TIMINGS = "timings.json"
 
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file so that whoever looks finds the old one or the whole new one."""
-    part = path.with_name(f".{path.name}.part")
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")  # its own: two runs may make one page at once
     part.write_bytes(data)
     part.replace(path)
 

@@ -17,7 +17,8 @@ body { margin: 0 auto; padding: 1.5rem 1.25rem 4rem; max-width: 62rem; backgroun
 h1 { font-size: 1.9rem; line-height: 1.2; margin: .5rem 0 1rem; }
 h2 { font-size: 1.45rem; line-height: 1.25; margin: 0 0 .75rem; }
 h3 { font-size: 1.05rem; margin: 1.75rem 0 .4rem; }
-p, nav { max-width: 44rem; }
+p, nav, ul { max-width: 44rem; }
+ul { padding-left: 1.25rem; }
 a { color: var(--link); }
 a:focus-visible, .wide:focus-visible, summary:focus-visible { outline: 3px solid var(--link); outline-offset: 2px; }
 .skip { position: absolute; left: -99rem; }

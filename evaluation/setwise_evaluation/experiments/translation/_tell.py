@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["tell"]
 
+_OTHERS = ("spatio-semantic", "pooled", "maxsim", "chamfer")
 _INTRODUCTION = """
 Two crops of one image show the same things, shifted. The first crop of every image is compared with the shifted crops
 of all images: its twin, the shifted crop of the same image, should be the most similar. The overlap is the share of the
@@ -32,10 +33,8 @@ def tell(
     """Put it into `output`; `shown` is the overlap of heat maps and histograms, `images` and `boxes` the examples."""
     output.text(_INTRODUCTION)
     for model, study in studies.items():
-        before = f"{model}. " if len(studies) > 1 else ""
-        output.text(before + _words.at_overlap(study, shown))
-        for name in ("spatio-semantic", "pooled", "maxsim", "chamfer"):
-            output.text(before + _words.against_semantic(study, name))
+        output.text(f"{model}. {_words.at_overlap(study, shown)} Beside semantic similarity:")
+        output.points([_words.against_semantic(study, name) for name in _OTHERS])
     output.text("A difference is shown where its paired 95 % interval, over images, does not hold 0.")
     overlaps = next(iter(studies.values())).overlaps
     output.figure(

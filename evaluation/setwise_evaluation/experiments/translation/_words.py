@@ -14,8 +14,8 @@ __all__ = ["against_semantic", "at_overlap"]
 
 _SIDES = {
     "fewer": "finds fewer twins at an overlap of",
-    "more": "finds more twins at an overlap of",
-    "neither": "no difference is shown at",
+    "more": "finds more twins at",
+    "neither": "is not shown to differ at",
 }
 
 
@@ -40,7 +40,8 @@ def against_semantic(study: Translation, name: str) -> str:
             side = _side(difference(theirs, ours, "top1"))
             found.setdefault(side, {}).setdefault(overlap, []).append(KERNELS[kernel])
     parts = [f"{words} {_places(found[side])}" for side, words in _SIDES.items() if side in found]
-    return f"{_label(name)[0].upper()}{_label(name)[1:]} similarity, beside semantic: {'; '.join(parts)}."
+    label = _label(name)
+    return f"{label[0].upper()}{label[1:]} similarity {'; '.join(parts)}."
 
 
 def _side(apart: Estimate) -> str:
@@ -52,7 +53,7 @@ def _places(kernels: dict[float, list[str]]) -> str:
     groups: dict[tuple[str, ...], list[str]] = {}
     for overlap, names in kernels.items():
         groups.setdefault(tuple(names), []).append(f"{overlap:g}")
-    return ", ".join(f"{_and(overlaps)} ({_kernels(names)})" for names, overlaps in groups.items())
+    return " and ".join(f"{_and(overlaps)} ({_kernels(names)})" for names, overlaps in groups.items())
 
 
 def _kernels(names: tuple[str, ...]) -> str:
