@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from setwise_engine.matching import Ranking
 from setwise_engine.search import default_candidates
 from setwise_evaluation.experiments.recall._case import Case
-from setwise_evaluation.experiments.recall._curves import bootstraps
 from setwise_evaluation.experiments.recall._exact import ExactTop, ask, exact_top, found_within, places
 from setwise_evaluation.experiments.recall._types import DefaultAnswers, Progress
+from setwise_evaluation.retrieval import bootstrap_rows
 
 __all__ = ["Answers", "answer_all"]
 
@@ -86,7 +86,7 @@ def _is_sound(ranking: Ranking) -> bool:
 
 def _summary(answers: list[_ByDefault], k: int, seed: int) -> DefaultAnswers:
     shares = np.array([[one.exact, one.found / k] for one in answers], np.float64)
-    exact, recall = bootstraps(shares, seed=seed)
+    exact, recall = bootstrap_rows(shares.T, seed=seed)
     return DefaultAnswers(
         candidates=default_candidates(k),
         certified=float(np.mean([one.recalled == one.matching for one in answers])),

@@ -8,12 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from setwise_evaluation.experiments.recall._types import Curve, Setting
-from setwise_evaluation.retrieval import Estimate
+from setwise_evaluation.retrieval import bootstrap_rows
 
-__all__ = ["RESAMPLES", "bootstraps", "make_curve", "nominal_ms"]
+__all__ = ["make_curve", "nominal_ms"]
 
-RESAMPLES = 10_000
-_AT_ONCE = 1000
 _COARSE_NUMBERS_PER_MS = 4e6
 _MATCHING_PRODUCTS_PER_MS = 5e7
 
@@ -41,32 +39,16 @@ def make_curve(
     seed: int,
     coarse_ms: float,
 ) -> Curve:
-    """Summarised over queries. found: (queries, counts), of k. products: see `nominal_ms`."""
-    shares = found / k
+    """Summarised over queries, every setting over the same resampled ones, so that their intervals rise and fall
+    together. found: (queries, counts), of k. products: see `nominal_ms`."""
+    shares = found.T / k
+    estimates = bootstrap_rows(np.concatenate([shares, shares == 1]), seed=seed)
     return Curve(
         setting=setting,
         found=found,
-        recall=bootstraps(shares, seed=seed),
-        worst=tuple(shares.min(axis=0).tolist()),
-        complete=bootstraps((found == k).astype(np.float64), seed=seed),
+        recall=tuple(estimates[: len(counts)]),
+        worst=tuple(shares.min(axis=1).tolist()),
+        complete=tuple(estimates[len(counts) :]),
         nominal_ms=tuple(nominal_ms(setting, count, images=images, products=products) for count in counts),
         coarse_ms=coarse_ms,
-    )
-
-
-def bootstraps(values: NDArray[np.float64], *, seed: int) -> tuple[Estimate, ...]:
-    """`setwise_evaluation.retrieval.bootstrap` of every column of (queries, columns), over the same resampled queries.
-
-    Every setting is judged over the same queries, so that their intervals rise and fall together.
-    """
-    queries = len(values)
-    rng = np.random.default_rng(seed)
-    means = []
-    for first in range(0, RESAMPLES, _AT_ONCE):
-        drawn = rng.integers(0, queries, (min(_AT_ONCE, RESAMPLES - first), queries))
-        times = np.stack([np.bincount(one, minlength=queries) for one in drawn])
-        means.append(times @ values / queries)
-    low, high = np.quantile(np.concatenate(means), (0.025, 0.975), axis=0)
-    return tuple(
-        Estimate(*three) for three in zip(values.mean(axis=0).tolist(), low.tolist(), high.tolist(), strict=True)
     )

@@ -71,6 +71,9 @@ class BuiltIndex:
 
     def _fill(self, vectors: Vectors, sample: int) -> None:
         if not self._index.is_trained:
+            lists = _faiss.try_extract_index_ivf(self._index)
+            if lists is not None:
+                lists.cp.min_points_per_centroid = 1  # below 39 FAISS warns: the study shows what they are worth
             chosen = np.sort(np.random.default_rng(0).permutation(len(vectors))[:sample])
             self._index.train(np.ascontiguousarray(vectors[chosen]))
         for first in range(0, len(vectors), _CHUNK):
