@@ -32,11 +32,8 @@ def main(words: Sequence[str]) -> int:
         print(f"{_PROGRAM}: error: {_unknown(name)}", file=sys.stderr)
         return 2
     module = importlib.import_module(f"setwise_evaluation.experiments.{name}")
-    # "resolve": an experiment may say something of its own about an option that all have.
-    parser = argparse.ArgumentParser(
-        prog=f"{_PROGRAM} {name}", description=module.HELP, allow_abbrev=False, conflict_handler="resolve"
-    )
-    _configure(parser)
+    parser = argparse.ArgumentParser(prog=f"{_PROGRAM} {name}", description=module.HELP, allow_abbrev=False)
+    _configure(parser, measures=name != "report")
     module.configure(parser)
     args = parser.parse_args(rest)
 
@@ -46,10 +43,12 @@ def main(words: Sequence[str]) -> int:
         return int(module.run(args))
 
 
-def _configure(parser: argparse.ArgumentParser) -> None:
-    """What every experiment understands."""
+def _configure(parser: argparse.ArgumentParser, *, measures: bool) -> None:
+    """What every experiment understands, and what only those that measure something do."""
     add = parser.add_argument
     add("--out", type=Path, required=True, metavar="DIR", help="folder for figures, tables, JSON and report.html")
+    if not measures:
+        return
     add("--seed", type=int, default=1, metavar="N", help="all that is random follows from it (default 1)")
     add("--threads", type=int, default=len(os.sched_getaffinity(0)), metavar="N", help="threads (default: one a core)")
 
@@ -61,7 +60,7 @@ def _overview() -> str:
         [
             f"usage: {_PROGRAM} EXPERIMENT --out DIR ...",
             "",
-            "Figures (PNG, SVG), tables (CSV, Markdown) and a JSON go to DIR/EXPERIMENT, and DIR/report.html gathers all.",
+            "Figures (PNG, SVG), tables (CSV, Markdown) and a JSON go to DIR/EXPERIMENT; DIR/report.html gathers all.",
             "",
             *lines,
             "",
