@@ -79,7 +79,7 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     try:
         says = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         known = (says["format"], says["version"]) == (_FORMAT, _VERSION)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise FormatError(f"{folder / MANIFEST} cannot be read ({error}); remove the folder", field="store") from error

@@ -172,6 +172,10 @@ class Store:
         self._took = self._synced - begun
 
 
+_LONG = frozenset({"rows", "columns", "ids of rows", "ids of columns"})
+"""What is known by a hash, which says nothing to a person."""
+
+
 def _lock(folder: Path) -> int:
     """The folder's lock, which the system frees whatever becomes of the process. Raises AlreadyExists."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -193,6 +197,3 @@ def _check_same(folder: Path, found: dict[str, Any] | None, asked: dict[str, Any
                 f"{folder} holds a matrix of {what}; give another folder, or remove this one to begin anew",
                 field="store",
             )
-
-
-_LONG = ("rows", "columns", "row ids", "column ids")

@@ -99,7 +99,7 @@ class Work:
         """What decides the numbers of a run, and by which a store knows its own."""
         used = {name: value for name, value in asdict(self.options).items() if name in _USED.get(self.matching, ())}
         sides = {"rows": self.rows, "columns": self.columns}
-        ids = {f"{name} ids": _hash(side.source.ids) for name, side in sides.items()}
+        ids = {f"ids of {name}": _hash(side.source.ids) for name, side in sides.items()}
         inputs = {name: side.fingerprint for name, side in sides.items()} | ids
         work = {"matching": str(self.matching), "tile": self.rows.tile, "tiles": len(self.tiles())}
         return used | inputs | work | {"shape": list(self.shape), "symmetric": self.columns is self.rows}
