@@ -78,7 +78,7 @@ def _fill(output: Output, args: argparse.Namespace) -> None:
 def _introduce(output: Output, args: argparse.Namespace, count: int) -> None:
     source = "images of a folder" if args.images else "composed scenes of two to five things each"
     if args.crops:
-        source = "pictures of one thing each, cut out of composed scenes"
+        source = "pictures of one thing each (parts of others may show at the edge), cut out of composed scenes"
     output.text(
         f"{count:,} {source}, {count * (count - 1) // 2:,} pairs. For each network, one forward pass gives an image's "
         "tokens and its class probabilities. Two images' predictions are compared by the Jensen-Shannon divergence "

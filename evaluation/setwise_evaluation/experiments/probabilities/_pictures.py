@@ -33,7 +33,8 @@ class Scenes(Sequence["Image.Image"]):
     """Composed scenes of the split instance-database, each made when it is asked for.
 
     Scene i depends on the seed and i only. single: the square around its front-most object, with a margin of 15 % of
-    the object's longer side each way, as far as the scene reaches: a picture of one thing.
+    the object's longer side each way, as far as the scene reaches: a picture of one thing, and of parts of others where
+    they stand near.
     Raises Unavailable where the pictures that scenes are made of are not installed, and InvalidInput below two scenes.
     """
 
