@@ -24,8 +24,9 @@ _NO_VARIANCE = 1e-12
 class BootstrapInterval:
     """A correlation, its percentile interval and standard error, and the correlations of the resamples.
 
-    `samples` (at most `resamples`,) float64 holds one correlation a resample; those of too few different images to
-    have one are left out and counted in `undefined`.
+    `samples` (resamples,) float64: NaN for resamples of too few different images to have a correlation, which the
+    other numbers leave out. Two calls with the same seed and as many images draw the same ones, so that the differences
+    of their samples are paired: quantiles of `one.samples - other.samples` tell whether one agrees better.
     """
 
     value: float
@@ -34,7 +35,6 @@ class BootstrapInterval:
     standard_error: float
     level: float
     samples: NDArray[np.float64]
-    undefined: int
 
     def __str__(self) -> str:
         """As a table gives it: `0.412 [0.371, 0.450]`."""
@@ -75,17 +75,17 @@ def bootstrap(
         raise InvalidInput(f"level is {level}; give a share between 0 and 1, such as 0.95", field="level")
     first, second = as_rsms((a, b), ("a", "b"))
     counts = _draws(len(first), resamples, seed)
-    drawn = np.concatenate(list(_correlations(first, second, counts, method)))
-    samples = drawn[np.isfinite(drawn)]
-    if 2 * len(samples) < resamples:
+    samples = np.concatenate(list(_correlations(first, second, counts, method)))
+    defined = samples[np.isfinite(samples)]
+    if 2 * len(defined) < resamples:
         raise InvalidInput(
-            f"{resamples - len(samples)} of {resamples} resamples of {len(first)} images have no correlation; "
+            f"{resamples - len(defined)} of {resamples} resamples of {len(first)} images have no correlation; "
             "give more images",
             field="a",
         )
-    low, high = np.quantile(samples, ((1 - level) / 2, (1 + level) / 2))
-    value, error = correlate(first, second, method=method), float(samples.std(ddof=1))
-    return BootstrapInterval(value, float(low), float(high), error, level, samples, resamples - len(samples))
+    low, high = np.quantile(defined, ((1 - level) / 2, (1 + level) / 2))
+    value, error = correlate(first, second, method=method), float(defined.std(ddof=1))
+    return BootstrapInterval(value, float(low), float(high), error, level, samples)
 
 
 def _draws(n: int, resamples: int, seed: int) -> Vector:

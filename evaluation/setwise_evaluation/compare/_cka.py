@@ -97,7 +97,7 @@ def definiteness(k: ArrayLike) -> Definiteness:
     """
     values = np.linalg.eigvalsh(_centred(as_rsm(k, "k")))
     sizes = float(np.abs(values).sum())
-    share = float(-values[values < 0].sum()) / sizes if sizes else 0.0
+    share = float(np.abs(values[values < 0]).sum()) / sizes if sizes else 0.0
     return Definiteness(float(values[0]), float(values[-1]), share)
 
 

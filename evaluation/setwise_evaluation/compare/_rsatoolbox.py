@@ -39,8 +39,8 @@ def to_rsatoolbox(
     set with itself is the identity (exact, none, greedy; not sinkhorn). Correlations of cosine and rbf RDMs equal
     those of the RSMs (both signs turn); those of squared distances differ from those of inner products: norms come in.
 
-    Descriptors: `kernel`, `matching` and `sigma` where known, and yours; each RDM has its `name`; each image its `id`
-    (from `ids` or the Rsm's) beside rsatoolbox's `index`.
+    Descriptors: `kernel` and yours; each RDM has its `name` and, where all RSMs tell, its `matching` and the `sigma` of
+    rbf; each image its `id` (from `ids` or the Rsm's) beside rsatoolbox's `index`.
 
     Source: rsatoolbox, Nili et al. 2014 and Schuett et al., eLife 12:e82566, 2023. Raises Unavailable without
     the package, InvalidInput as `correlate` does, for an unknown kernel, RSMs of different kernels, and a wrong number
@@ -59,8 +59,8 @@ def to_rsatoolbox(
     return toolbox.RDMs(
         stack,
         dissimilarity_measure=_MEASURES[measure],
-        descriptors={"kernel": measure, **_settings(named), **(descriptors or {})},
-        rdm_descriptors={"name": list(named)},
+        descriptors={"kernel": measure, **(descriptors or {})},
+        rdm_descriptors={"name": list(named), **_settings(list(named.values()), measure)},
         pattern_descriptors={"id": patterns} if patterns else {},
     )
 
@@ -83,14 +83,13 @@ def _one_kernel(named: Mapping[str, ArrayLike], kernel: str | None) -> str:
     return kernel
 
 
-def _settings(named: Mapping[str, ArrayLike]) -> dict[str, object]:
-    """What all RSMs say alike of how they were made."""
-    found: dict[str, object] = {}
-    for setting in ("matching", "sigma"):
-        values = {getattr(rsm, setting, None) for rsm in named.values()}
-        value = values.pop()
-        if not values and value is not None:
-            found[setting] = str(value) if isinstance(value, str) else value
+def _settings(rsms: Sequence[object], kernel: str) -> dict[str, list[object]]:
+    """How the RSMs were made, one value each, where all of them tell."""
+    if not all(hasattr(rsm, "matching") for rsm in rsms):
+        return {}
+    found: dict[str, list[object]] = {"matching": [str(rsm.matching) for rsm in rsms]}  # type: ignore[attr-defined]
+    if kernel == "rbf":
+        found["sigma"] = [rsm.sigma or rsm.median_sigma() for rsm in rsms]  # type: ignore[attr-defined]
     return found
 
 

@@ -11,6 +11,7 @@ import pytest
 from setwise_engine.errors import InvalidInput
 from setwise_evaluation.compare import correlate
 from setwise_evaluation.compare._inputs import as_rsm, as_rsms, off_diagonal, unit
+from setwise_evaluation.rsm import rsm
 
 
 class Named(SimpleNamespace):
@@ -61,6 +62,17 @@ def test_rsms_of_other_images_are_refused() -> None:
         correlate(one, other)
     unnamed = Named(values=values, row_ids=None)
     assert len(as_rsms((unnamed, other), ("a", "b"))) == 2
+
+
+def test_an_rsm_is_read_in_its_own_kernel() -> None:
+    activations = np.random.default_rng(0).standard_normal((5, 4, 3))
+    matrix = rsm(activations, kernel="inner_product")
+    assert np.array_equal(as_rsm(matrix), matrix.sums)
+    assert correlate(matrix, matrix.read("cosine")) == pytest.approx(correlate(matrix.sums, matrix.read("cosine")))
+    with pytest.raises(InvalidInput, match=r"a has shape \(5, 3\)"):
+        correlate(rsm(activations, activations[:3]), matrix)
+    with pytest.raises(InvalidInput, match=r"a is not symmetric.*chamfer in place of maxsim"):
+        correlate(rsm(activations, matching="maxsim"), matrix)
 
 
 def test_very_small_numbers_keep_their_direction() -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from setwise_engine.errors import InvalidInput, Unavailable
 from setwise_evaluation.compare import Method, correlate, noise_ceiling, to_rsatoolbox
+from setwise_evaluation.rsm import rsm
 
 Matrix = NDArray[np.float64]
 
@@ -54,32 +55,33 @@ def test_their_noise_ceiling_is_ours(cosines: dict[str, Matrix], theirs: str, ou
     assert (found.lower, found.upper) == pytest.approx(bounds)
 
 
-def test_their_partial_data_have_our_descriptors(cosines: dict[str, Matrix]) -> None:
-    rsm = Exported(
-        values=cosines["one"],
-        kernel="cosine",
-        matching="exact",
-        sigma=None,
-        row_ids=tuple(f"photo-{i}" for i in range(12)),
-    )
-    rdms = to_rsatoolbox({"last": rsm}, descriptors={"network": "lite0"})
-    assert rdms.dissimilarity_measure == "1 - cosine"
-    assert rdms.descriptors == {"kernel": "cosine", "matching": "exact", "network": "lite0"}
-    assert rdms.rdm_descriptors["name"] == ["last"]
-    assert rdms.subset_pattern("id", ["photo-3", "photo-5"]).get_vectors() == pytest.approx(1 - cosines["one"][3, 5])
-    assert np.array_equal(rdms.get_matrices()[0], 1 - cosines["one"] + np.diag(np.diag(cosines["one"]) - 1))
+def test_an_rsm_tells_how_it_was_made() -> None:
+    activations = np.random.default_rng(0).standard_normal((6, 4, 3))
+    named = {how: rsm(activations, kernel="rbf", matching=how) for how in ("exact", "none")}
+    rdms = to_rsatoolbox(named, ids=[f"photo-{i}" for i in range(6)], descriptors={"network": "lite0"})
+    assert rdms.dissimilarity_measure == "1 - rbf"
+    assert rdms.descriptors == {"kernel": "rbf", "network": "lite0"}
+    assert rdms.rdm_descriptors["name"] == rdms.rdm_descriptors["matching"] == ["exact", "none"]
+    assert rdms.rdm_descriptors["sigma"] == [matrix.median_sigma() for matrix in named.values()]
+    some = rdms.subset("matching", "none").subset_pattern("id", ["photo-3", "photo-5"])
+    assert some.get_vectors() == pytest.approx(1 - named["none"].values[3, 5])
+
+
+def test_ids_come_with_the_rsm(cosines: dict[str, Matrix]) -> None:
+    ids = tuple(f"photo-{i}" for i in range(12))
+    rdms = to_rsatoolbox(Exported(values=cosines["one"], kernel="cosine", row_ids=ids))
+    assert rdms.pattern_descriptors["id"] == list(ids)
+    assert np.array_equal(rdms.get_matrices()[0], np.where(np.eye(12), 0, 1 - cosines["one"]))
 
 
 def test_inner_products_become_squared_distances() -> None:
     x = np.random.default_rng(0).standard_normal((7, 3))
-    squares = (x**2).sum(axis=1)
     distances = ((x[:, None] - x[None]) ** 2).sum(axis=2)
     from_diagonal = to_rsatoolbox(x @ x.T, kernel="inner_product")
     assert from_diagonal.get_matrices()[0] == pytest.approx(distances)
     assert from_diagonal.dissimilarity_measure == "squared distance, |Q|^2 + |X|^2 - 2 L"
-    lost = x @ x.T - np.diag(squares)
-    rsm = Exported(values=lost, kernel="inner_product", row_squares=squares, row_ids=None)
-    assert to_rsatoolbox(rsm).get_matrices()[0] == pytest.approx(distances)
+    sets = rsm(x[:, None].astype(np.float32), kernel="inner_product", matching="none")
+    assert to_rsatoolbox(sets).get_matrices()[0] == pytest.approx(distances, abs=1e-5)
 
 
 def test_what_cannot_be_exported_is_named(cosines: dict[str, Matrix]) -> None:
