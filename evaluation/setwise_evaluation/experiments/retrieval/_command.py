@@ -174,7 +174,7 @@ def _study(output: Output, args: argparse.Namespace, case: Case, work: Path, net
         resamples=args.resamples,
     )
     _inputs(output, case, sums, title)
-    for paragraph in (f"{title}: {' '.join(case.said)}", " ".join(sentences(study))):
+    for paragraph in (f"{title}: {' '.join(case.said)}", *sentences(study)):
         output.text(paragraph)
     write_case(output, _slug(f"{case.name}-{network}"), case, study, sums)
     return study

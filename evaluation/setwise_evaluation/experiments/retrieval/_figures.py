@@ -25,6 +25,8 @@ def draw(studies: Sequence[tuple[str, Retrieval]]) -> Figure:
         _curves(left, study, name)
         _dots(right, study, name)
     figure.align_ylabels(axes[:, 0])
+    handles, labels = axes[0, 1].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower right", ncols=len(KERNELS), fontsize=8, frameon=False)
     return figure
 
 
@@ -51,13 +53,13 @@ def _dots(panel: Axes, study: Retrieval, name: str) -> None:
     measure = APART if APART in study.measures else f"F1@{study.ks[min(1, len(study.ks) - 1)]}"
     similarities = [name for name in SIMILARITIES if Reading(name, "cosine") in study.estimates]
     for row, similarity in enumerate(reversed(similarities)):
-        look = style.SIMILARITIES[similarity.removesuffix("-image")]
+        colour = style.SIMILARITIES[similarity.removesuffix("-image")].colour
         for place, kernel in enumerate(KERNELS):
             estimate = study.estimates[Reading(similarity, kernel)][measure]
             ends = [[estimate.value - estimate.low], [estimate.high - estimate.value]]
             mark: dict[str, Any] = {
                 "marker": _MARKERS[kernel],
-                "color": look.colour,
+                "color": colour,
                 "markersize": 5,
                 "capsize": 2,
                 "linewidth": 1.2,
@@ -65,16 +67,9 @@ def _dots(panel: Axes, study: Retrieval, name: str) -> None:
             panel.errorbar(estimate.value, row + 0.24 * (1 - place), xerr=ends, **mark)
     panel.axvline(study.chance[measure], color=style.colours["black"], linewidth=0.9, linestyle=(0, (1, 2)))
     panel.set_yticks(range(len(similarities)), [name_of(Reading(one, ""))[0] for one in reversed(similarities)])
-    what = "share of queries whose numbers are told apart" if measure == APART else f"mean {measure}"
-    panel.set_xlabel(f"{what}, 95 % interval over queries")
+    what = "queries told apart by numbers" if measure == APART else f"mean {measure}"
+    panel.set_xlabel(f"{what}, 95 % interval")
     panel.set_title(f"{name}: every kernel (dotted line: chance)", fontsize=9)
     for kernel in KERNELS:
-        panel.plot(
-            [],
-            [],
-            color=style.colours["grey"],
-            linestyle="none",
-            marker=_MARKERS[kernel],
-            label=name_of(Reading("", kernel))[1],
-        )
-    panel.legend(fontsize=8, frameon=False, loc="best")
+        grey: dict[str, Any] = {"color": style.colours["grey"], "linestyle": "none", "marker": _MARKERS[kernel]}
+        panel.plot([], [], label=f"{name_of(Reading('', kernel))[1]} kernel", **grey)

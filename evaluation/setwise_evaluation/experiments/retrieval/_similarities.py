@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from setwise_evaluation.experiments.retrieval._types import KERNELS, Floats, Reading
+from setwise_evaluation.experiments.retrieval._maxsim import maxsim_both_ways
+from setwise_evaluation.experiments.retrieval._types import KERNELS, SIMILARITIES, Floats, Reading
 from setwise_evaluation.matchers import Matching
 from setwise_evaluation.rsm import Rsm, rsm
 
@@ -53,21 +55,40 @@ def matched_sums_of(
     found = {"pooled": sums("pooled", Matching.NONE, _means(queries), None if database is None else _means(database))}
     if len(_lengths(queries) | (set() if database is None else _lengths(database))) == 1:
         found["spatio-semantic"] = sums("spatio-semantic", Matching.NONE, queries, database)
-    found["maxsim"] = sums("maxsim", Matching.MAXSIM, queries, database)
-    if database is None:
-        backwards = np.array(found["maxsim"].sums).T
-    else:
-        backwards = np.array(sums("maxsim-image", Matching.MAXSIM, database, queries).sums).T
-    found["maxsim-image"] = replace(found["maxsim"], sums=backwards)
-    mean = (found["maxsim"].sums + backwards) / 2
-    found["chamfer"] = replace(found["maxsim"], sums=mean, matching=Matching.CHAMFER)
-    found["semantic"] = sums("semantic", Matching.EXACT, queries, database)
-    return found
+    found["semantic"] = semantic = sums("semantic", Matching.EXACT, queries, database)
+    other = queries if database is None else database
+    watch = lambda done, total: tell("maxsim", done, total)  # noqa: E731
+    found |= _maxsims(semantic, store, lambda: maxsim_both_ways(queries, other, threads=threads, progress=watch))
+    return {name: found[name] for name in SIMILARITIES if name in found}
 
 
 def readings(sums: Mapping[str, Rsm]) -> dict[Reading, Floats]:
     """Scores (Q, N) of every similarity in every kernel. The width of rbf is the paper's; no ranking depends on it."""
     return {Reading(name, kernel): matrix.read(kernel) for name, matrix in sums.items() for kernel in KERNELS}
+
+
+def _maxsims(semantic: Rsm, store: Path | None, compute: Callable[[], tuple[Floats, Floats]]) -> dict[str, Rsm]:
+    """The two directions and their mean, from a file that an earlier run left for the same tokens, or computed."""
+    file = None if store is None else store / f"maxsim-{semantic.row_fingerprint}-{semantic.column_fingerprint}.npy"
+    if file is not None and file.exists():
+        forwards, backwards = np.load(file)
+    else:
+        forwards, backwards = compute()
+        if file is not None:
+            _keep(file, np.stack([forwards, backwards]))
+    bare = replace(semantic, gaps=None, matching=Matching.MAXSIM)
+    return {
+        "maxsim": replace(bare, sums=forwards),
+        "maxsim-image": replace(bare, sums=backwards),
+        "chamfer": replace(bare, sums=(forwards + backwards) / 2, matching=Matching.CHAMFER),
+    }
+
+
+def _keep(file: Path, array: Floats) -> None:
+    """Write an array so that a file of that name is a whole one."""
+    unfinished = file.with_suffix(f".{os.getpid()}.npy")
+    np.save(unfinished, array)
+    unfinished.replace(file)
 
 
 def _means(sets: Any) -> NDArray[np.float32]:
