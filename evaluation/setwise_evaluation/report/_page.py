@@ -16,6 +16,16 @@ __all__ = ["ORDER", "find_experiments", "write_page"]
 ORDER = ("translation", "retrieval", "probabilities", "matchers", "recall", "rsm")
 """The order of experiments on the page; any other comes after, and several of one kind by their folders' names."""
 
+_INTRODUCTION = (
+    "<p>Experiments on how alike images are to a neural network. An image is a set of tokens, the positions of the "
+    "network's last map. <em>Spatio-semantic</em> similarity compares tokens at the same position; "
+    "<em>semantic</em> similarity first finds the one-to-one matching of tokens with the greatest sum, so that "
+    "things count wherever they stand. <em>Pooled</em> similarity compares the mean tokens, and <em>MaxSim</em> "
+    "and <em>Chamfer</em> let every token take its best partner, however often that one is taken.</p>\n"
+    "<p>Figures in square brackets are 95&nbsp;% intervals. Method: Wald et al., “Decoupling Semantic Similarity "
+    "from Spatial Alignment for Neural Networks”, NeurIPS 2024.</p>"
+)
+
 PAGE = "report.html"
 
 
@@ -63,7 +73,7 @@ def _page(experiments: list[Experiment]) -> str:
 <a class="skip" href="#main">To the text</a>
 <header>
 <h1>What was measured</h1>
-{_introduction(len(experiments))}
+{_INTRODUCTION}
 {contents(experiments)}
 </header>
 <main id="main">
@@ -72,16 +82,3 @@ def _page(experiments: list[Experiment]) -> str:
 </body>
 </html>
 """
-
-
-def _introduction(count: int) -> str:
-    word = "experiment" if count == 1 else "experiments"
-    return (
-        f"<p>{count} {word} on how alike images are to a neural network. An image is a set of tokens, the positions of "
-        "a network's last map. <em>Spatio-semantic</em> similarity compares tokens at the same position; "
-        "<em>semantic</em> similarity first finds the one-to-one matching of tokens with the greatest sum, so that "
-        "things count wherever they stand. <em>Pooled</em> similarity compares the mean tokens, and <em>MaxSim</em> "
-        "and <em>Chamfer</em> let every token take its best partner, however often that one is taken.</p>\n"
-        "<p>Figures in square brackets are 95&nbsp;% intervals. Method: Wald et al., “Decoupling Semantic Similarity "
-        "from Spatial Alignment for Neural Networks”, NeurIPS 2024.</p>"
-    )

@@ -39,7 +39,7 @@ thead th { border-bottom: 2px solid var(--soft); vertical-align: bottom; }
 tbody th { font-weight: 500; }
 tbody tr:nth-child(even) { background: var(--band); }
 .left { text-align: left; hyphens: none; } .right { text-align: right; white-space: nowrap; }
-.interval { display: block; color: var(--soft); font-size: .82rem; }
+.interval { display: block; color: var(--soft); font-size: .88em; }
 dl { margin: .25rem 0; font-size: .93rem; columns: 20rem; column-gap: 2.5rem; }
 dl div { display: flex; gap: .75rem; padding: .16rem 0; border-bottom: 1px solid var(--line); break-inside: avoid; }
 dt { flex: 0 0 10rem; color: var(--soft); }
@@ -52,6 +52,7 @@ summary { cursor: pointer; margin-top: .75rem; }
   :root { --ground: #fff; --ink: #000; --soft: #333; --line: #aaa; --band: #f2f2f2; --link: #000; }
   body { max-width: none; padding: 0; font-size: 10pt; }
   section { break-before: page; border: 0; padding-top: 0; }
+  section:first-of-type { break-before: auto; }
   figure, table, pre, dl { break-inside: avoid; }
   h2, h3 { break-after: avoid; }
   nav, .skip { display: none; }

@@ -46,7 +46,7 @@ class Look:
     label: str
     colour: str
     marker: str
-    dashes: str
+    dashes: str | tuple[int, tuple[int, ...]]
 
     @property
     def line(self) -> dict[str, Any]:
@@ -60,7 +60,7 @@ SIMILARITIES = MappingProxyType(
         "pooled": Look("pooled", colours["grey"], "s", ":"),
         "spatio-semantic": Look("spatio-semantic", colours["vermillion"], "v", "--"),
         "maxsim": Look("MaxSim", colours["orange"], "^", "-."),
-        "chamfer": Look("Chamfer", colours["green"], "D", (0, (5, 1, 1, 1, 1, 1))),  # type: ignore[arg-type]
+        "chamfer": Look("Chamfer", colours["green"], "D", (0, (5, 1, 1, 1, 1, 1))),
         "semantic": Look("semantic", colours["blue"], "o", "-"),
     }
 )

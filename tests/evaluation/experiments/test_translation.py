@@ -15,6 +15,7 @@ from PIL import Image
 from setwise._cli import main
 from setwise_engine.errors import FeatureError, InvalidInput
 from setwise_evaluation.experiments.translation import Draws, crops, detect, difference, readings, translation
+from setwise_evaluation.rsm import rsm
 
 KERNELS = ("cosine", "inner_product", "rbf")
 Tokens = NDArray[np.float32]
@@ -81,6 +82,22 @@ def test_semantic_similarity_is_never_below_spatio_semantic_and_never_above_maxs
         assert (found["semantic"][kernel] >= found["spatio-semantic"][kernel] - 1e-6).all()
         assert (found["semantic"][kernel] <= found["maxsim"][kernel] + 1e-6).all()
         assert (found["semantic"][kernel] <= found["chamfer"][kernel] + 1e-6).all()
+
+
+def test_every_similarity_is_what_its_matrix_says() -> None:
+    first, second = tokens(), tokens(seed=2)
+    found = readings(first, second)
+    for name, matching in {
+        "spatio-semantic": "none",
+        "maxsim": "maxsim",
+        "chamfer": "chamfer",
+        "semantic": "exact",
+    }.items():
+        matrix = rsm(first, second, matching=matching)
+        for kernel in ("cosine", "inner_product"):
+            np.testing.assert_array_equal(found[name][kernel], matrix.read(kernel))
+    pooled = first.mean(axis=1) @ second.mean(axis=1).T
+    np.testing.assert_allclose(found["pooled"]["inner_product"], pooled, rtol=1e-5)
 
 
 def slow_area(similarities: NDArray[np.float64], counts: NDArray[np.float64]) -> float:

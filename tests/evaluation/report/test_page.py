@@ -54,6 +54,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
             ) as output,
         ):
             output.text(f"Plain words about {name} & <others>.")
+            output.points(["One thing.", "Another."])
             figure, axes = style.new_figure(2, 1)
             axes[0, 0].plot([1, 2], [1, 2], label="semantic")
             axes[0, 0].set(xlabel="overlap", ylabel="accuracy", title="cosine")
@@ -105,6 +106,11 @@ def test_it_tells_settings_inputs_and_how_to_repeat(page: Page) -> None:
     assert "k 1, 5" in page.text
     assert "labels.jsonl SHA-256 cdcdcdcdcdcdcdcd…" in page.text
     assert "setwise evaluate translation --out DIR" in page.text
+
+
+def test_statements_stand_in_a_list(page: Page) -> None:
+    assert len(page.all("ul")) == 3
+    assert "One thing. Another." in page.text
 
 
 def test_long_tables_are_folded(page: Page) -> None:

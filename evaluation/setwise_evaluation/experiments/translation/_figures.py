@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from PIL import Image
 
-__all__ = ["curves", "examples", "heat_maps", "histograms"]
+__all__ = ["SHOWN", "curves", "examples", "heat_maps", "histograms"]
 
+SHOWN = 24
 _BINS = 60
 _MEASURES = {
     "top1": "twin is the most similar\n(share of images)",
@@ -55,9 +56,9 @@ def _frames(overlaps: Sequence[float]) -> list[tuple[str, str]]:
     return [(f"overlap {o:g}", shades[place % len(shades)]) for place, o in enumerate(overlaps)]
 
 
-def heat_maps(study: Translation, overlap: float, *, shown: int = 24) -> Figure:
+def heat_maps(study: Translation, overlap: float, *, shown: int = SHOWN) -> Figure:
     """Similarities of some first crops with their shifted crops, spatio-semantic beside semantic, on one scale."""
-    figure, axes = style.new_figure(2, 1, width=9.0, height=4.7)
+    figure, axes = style.new_figure(2, 1, width=9.0, height=4.5)
     pair = [study.matrices[overlap, name][:shown, :shown] for name in ("spatio-semantic", "semantic")]
     low, high = min(matrix.min() for matrix in pair), max(matrix.max() for matrix in pair)
     for panel, matrix, name in zip(axes[0], pair, ("spatio-semantic", "semantic"), strict=True):
@@ -69,7 +70,7 @@ def heat_maps(study: Translation, overlap: float, *, shown: int = 24) -> Figure:
         ticks = np.arange(0, len(matrix), 4)
         panel.set_xticks(ticks, ticks + 1)
         panel.set_yticks(ticks, ticks + 1)
-    bar = figure.colorbar(drawn, ax=axes[0].tolist(), shrink=0.9, pad=0.02)
+    bar = figure.colorbar(drawn, ax=axes[0].tolist(), shrink=0.82, pad=0.02)
     bar.set_label("similarity (cosine)", fontsize=10)
     bar.ax.tick_params(labelsize=9)
     return figure

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from setwise_engine.errors import FeatureError
 from setwise_evaluation.experiments.translation._detect import Detection, Draws, detect
+from setwise_evaluation.matchers import Matching
+from setwise_evaluation.report import style
 from setwise_evaluation.rsm import rsm
 
-__all__ = ["KERNELS", "MATCHINGS", "Key", "Translation", "readings", "translation"]
+__all__ = ["KERNELS", "NAMES", "Key", "Translation", "readings", "translation"]
 
 Tokens = NDArray[np.float32]
 Floats = NDArray[np.float64]
@@ -22,14 +24,8 @@ Key = tuple[float, str, str]
 KERNELS = {"cosine": "cosine", "inner_product": "inner product", "rbf": "RBF"}
 """The kernels in their order, and how people write them."""
 
-MATCHINGS = {
-    "pooled": "none",
-    "spatio-semantic": "none",
-    "maxsim": "maxsim",
-    "chamfer": "chamfer",
-    "semantic": "exact",
-}
-"""The similarities in their order, and how each pairs tokens; pooled ones compare the mean tokens."""
+NAMES = tuple(style.SIMILARITIES)
+"""The similarities in the order in which all figures and tables have them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,10 +86,17 @@ def readings(first: Tokens, second: Tokens, *, threads: int = 1) -> dict[str, di
     median squared distance of all pairs; MaxSim and Chamfer, whose sums belong to no distance (they may exceed the
     squared norms), take that of the semantic matching. Ranks and ROC do not depend on sigma.
     """
-    found = {}
-    for name, matching in MATCHINGS.items():
-        a, b = (_pooled(first), _pooled(second)) if name == "pooled" else (first, second)
-        found[name] = rsm(a, b, matching=matching, threads=threads)
+    pooled = rsm(_pooled(first), _pooled(second), matching=Matching.NONE, threads=threads)
+    maxsim = rsm(first, second, matching=Matching.MAXSIM, threads=threads)
+    back = rsm(second, first, matching=Matching.MAXSIM, threads=threads)
+    found = {
+        "pooled": pooled,
+        "spatio-semantic": rsm(first, second, matching=Matching.NONE, threads=threads),
+        "maxsim": maxsim,
+        # What rsm(matching="chamfer") gives, without finding the first direction again.
+        "chamfer": replace(maxsim, sums=(maxsim.sums + back.sums.T) / 2.0, matching=Matching.CHAMFER),
+        "semantic": rsm(first, second, matching=Matching.EXACT, threads=threads),
+    }
     like = {"maxsim": "semantic", "chamfer": "semantic"}
     sigmas = {name: found[like.get(name, name)].median_sigma() for name in found}
     return {name: {kernel: matrix.read(kernel, sigmas[name]) for kernel in KERNELS} for name, matrix in found.items()}

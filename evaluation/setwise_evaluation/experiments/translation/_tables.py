@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from setwise_evaluation.experiments.translation._detect import difference
-from setwise_evaluation.experiments.translation._study import KERNELS, MATCHINGS, Translation
+from setwise_evaluation.experiments.translation._study import KERNELS, NAMES, Translation
 from setwise_evaluation.report import Output, style
 
 __all__ = ["write_tables"]
@@ -45,7 +45,7 @@ def _by_overlap(studies: Mapping[str, Translation], measure: str) -> list[list[A
         ]
         for model, study in studies.items()
         for kernel in KERNELS
-        for name in MATCHINGS
+        for name in NAMES
     ]
 
 
@@ -54,7 +54,7 @@ def _differences(studies: Mapping[str, Translation]) -> list[list[Any]]:
     for model, study in studies.items():
         for kernel in KERNELS:
             ours = _along(study, "semantic", kernel)
-            for name in MATCHINGS:
+            for name in NAMES:
                 if name != "semantic":
                     pairs = zip(ours, _along(study, name, kernel), strict=True)
                     rows.append(

@@ -53,11 +53,12 @@ def _figures_of(output: Output, model: str, study: Translation, shown: float) ->
         _figures.curves(study),
         caption=f"Finding the shifted twin, by overlap, with 95 % bootstrap intervals over images.{of}",
     )
+    some = min(_figures.SHOWN, len(study.matrices[shown, "semantic"]))
     output.figure(
         f"rsm{end}",
         _figures.heat_maps(study, shown),
-        caption=f"Similarity (cosine) of the first crops of 24 images with the shifted crops of the same 24, at an "
-        f"overlap of {shown:g}. Twins lie on the diagonal.{of}",
+        caption=f"Similarity (cosine) of the first crops of {some} images with the shifted crops of the same ones, at "
+        f"an overlap of {shown:g}. Twins lie on the diagonal.{of}",
     )
     output.figure(
         f"similarities{end}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from setwise_evaluation.experiments.translation._detect import difference
-from setwise_evaluation.experiments.translation._study import KERNELS, MATCHINGS, Translation
+from setwise_evaluation.experiments.translation._study import KERNELS, NAMES, Translation
 from setwise_evaluation.report import style
 from setwise_evaluation.retrieval import Estimate
 
@@ -21,9 +21,9 @@ _SIDES = {
 
 def at_overlap(study: Translation, overlap: float) -> str:
     """Top-1 of all similarities in the cosine at one overlap."""
-    found = {name: study.detections[overlap, name, "cosine"] for name in MATCHINGS}
+    found = {name: study.detections[overlap, name, "cosine"] for name in NAMES}
     n = len(found["semantic"].ranks)
-    shares = [f"{_label(name)} {100.0 * one.top1.value:.1f} %" for name, one in reversed(found.items())]
+    shares = [f"{_label(name)} {100.0 * one.top1.value:.1f} %" for name, one in reversed(list(found.items()))]
     apart = difference(found["semantic"], found["spatio-semantic"], "top1")
     return (
         f"At an overlap of {overlap:g} the shifted crop of the same image is the most similar of {n} shifted crops for "
