@@ -16,8 +16,10 @@ __all__ = ["Experiment", "contents", "section"]
 # An SVG stays sharp in print, but one with thousands of marks is slow to show.
 _MOST_SVG = 400_000
 _HASH = 16
-_MOST_ROWS = 48
+_MOST_ROWS = 24
 """Longer tables are folded."""
+_SHORT = 24
+"""Letters of a cell that is never broken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +103,9 @@ def _table(folder: Path, entry: dict[str, Any]) -> str:
 
 
 def _row(cells: list[str], sides: list[str]) -> str:
-    first, *rest = zip(map(_cell, cells), sides, strict=True)
-    others = "".join(f'<td class="{side}">{cell}</td>' for cell, side in rest)
+    classes = [f"{side} short" if len(cell) <= _SHORT else side for cell, side in zip(cells, sides, strict=True)]
+    first, *rest = zip(map(_cell, cells), classes, strict=True)
+    others = "".join(f'<td class="{kind}">{cell}</td>' for cell, kind in rest)
     return f'<tr><th scope="row" class="{first[1]}">{first[0]}</th>{others}</tr>'
 
 

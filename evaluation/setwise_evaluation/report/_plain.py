@@ -65,25 +65,26 @@ def shown(value: Any) -> str:
     """`value` for people: three digits, an interval as `0.357 [0.331, 0.383]`, "-" for nothing."""
     value = value.item() if isinstance(value, np.generic) else value
     if isinstance(value, Interval):
-        digits = _decimals(max(abs(value.value), abs(value.low), abs(value.high)))
-        return f"{_number(value.value, digits)} [{_number(value.low, digits)}, {_number(value.high, digits)}]"
+        low, high = value.low, value.high
+        spec = _spec(max(abs(value.value), abs(low), abs(high)))
+        return f"{_number(value.value, spec)} [{_number(low, spec)}, {_number(high, spec)}]"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return _number(value, _decimals(abs(value)))
+        return _number(value, _spec(abs(value)))
     if isinstance(value, int):
         return f"{value:,}"
     return "-" if value is None else str(value)
 
 
-def _decimals(size: float) -> int:
+def _spec(size: float) -> str:
     """Three decimals up to 1, so that 1.000 stands below 0.998; then fewer, so that three digits remain."""
-    return 3 if size < 1 + 5e-4 else 2 if size < 10 else 1 if size < 100 else 0
+    if 0.0 < size < 5e-4 or size >= 1e7:
+        return ".2e"
+    return ",.3f" if size < 1 + 5e-4 else ",.2f" if size < 10 else ",.1f" if size < 100 else ",.0f"
 
 
-def _number(value: float, decimals: int) -> str:
+def _number(value: float, spec: str) -> str:
     if not math.isfinite(value):
         return "-" if math.isnan(value) else ("∞" if value > 0 else "-∞")
-    if 0 < abs(value) < 10.0**-decimals / 2 or abs(value) >= 1e7:
-        return f"{value:.2e}"
-    return f"{value:,.{decimals}f}"
+    return f"{value:z{spec}}"

@@ -52,6 +52,9 @@ def test_csv_gives_back_the_same_numbers(values: list[float]) -> None:
         (True, "yes"),
         ("text", "text"),
         (Estimate(12.5, 9.25, 13.0), "12.5 [9.2, 13.0]"),
+        (Estimate(2e-18, -0.1, 0.1), "0.000 [-0.100, 0.100]"),
+        (Estimate(-1e-5, -0.1, 0.1), "0.000 [-0.100, 0.100]"),
+        (Estimate(2e-5, 1e-5, 3e-5), "2.00e-05 [1.00e-05, 3.00e-05]"),
     ],
 )
 def test_people_read_three_digits(value: object, text: str) -> None:
