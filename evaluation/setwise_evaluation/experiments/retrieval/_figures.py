@@ -50,12 +50,14 @@ def _curves(panel: Axes, study: Retrieval, name: str) -> None:
 
 def _dots(panel: Axes, study: Retrieval, name: str) -> None:
     """A row for each similarity, a mark in it for each kernel."""
-    measure = APART if APART in study.measures else f"F1@{study.ks[min(1, len(study.ks) - 1)]}"
+    measure = APART if APART in study.chance else f"F1@{study.ks[min(1, len(study.ks) - 1)]}"
     similarities = [name for name in SIMILARITIES if Reading(name, "cosine") in study.estimates]
     for row, similarity in enumerate(reversed(similarities)):
         colour = style.SIMILARITIES[similarity.removesuffix("-image")].colour
         for place, kernel in enumerate(KERNELS):
-            estimate = study.estimates[Reading(similarity, kernel)][measure]
+            estimate = study.estimates.get(Reading(similarity, kernel), {}).get(measure)
+            if estimate is None:
+                continue
             ends = [[estimate.value - estimate.low], [estimate.high - estimate.value]]
             mark: dict[str, Any] = {
                 "marker": _MARKERS[kernel],

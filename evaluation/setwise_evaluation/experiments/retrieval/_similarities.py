@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from setwise_engine.errors import InvalidInput
 from setwise_evaluation.experiments.retrieval._maxsim import maxsim_both_ways
 from setwise_evaluation.experiments.retrieval._types import KERNELS, SIMILARITIES, Floats, Reading
 from setwise_evaluation.matchers import Matching
 from setwise_evaluation.rsm import Rsm, rsm
 
-__all__ = ["matched_sums_of", "readings"]
+__all__ = ["matched_sums_of", "readings", "sigma_of"]
 
 Progress = Callable[[str, int, int], None]
 """Called with the similarity's name, pairs done and all pairs."""
@@ -63,8 +64,26 @@ def matched_sums_of(
 
 
 def readings(sums: Mapping[str, Rsm]) -> dict[Reading, Floats]:
-    """Scores (Q, N) of every similarity in every kernel. The width of rbf is the paper's; no ranking depends on it."""
-    return {Reading(name, kernel): matrix.read(kernel) for name, matrix in sums.items() for kernel in KERNELS}
+    """Scores (Q, N) of every similarity in every kernel.
+
+    The width of rbf is the paper's median; no ranking depends on it. MaxSim may exceed half of |Q|^2 + |X|^2, and rbf
+    then takes the distance for 0: such pairs tie, and where they are half of all there is no width and no reading.
+    """
+    found = {}
+    for name, matrix in sums.items():
+        for kernel in KERNELS:
+            width = sigma_of(matrix) if kernel == "rbf" else 1.0
+            if width is not None:
+                found[Reading(name, kernel)] = matrix.read(kernel, width)
+    return found
+
+
+def sigma_of(matrix: Rsm) -> float | None:
+    """The paper's width; None where the median distance is 0."""
+    try:
+        return matrix.median_sigma()
+    except InvalidInput:
+        return None
 
 
 def _maxsims(semantic: Rsm, store: Path | None, compute: Callable[[], tuple[Floats, Floats]]) -> dict[str, Rsm]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from setwise_evaluation.experiments.retrieval._similarities import sigma_of
 from setwise_evaluation.experiments.retrieval._types import APART, Case, Reading, Retrieval
 
 if TYPE_CHECKING:
@@ -68,5 +69,5 @@ def _numbers(case: Case, study: Retrieval, sums: Mapping[str, Rsm]) -> dict[str,
         "estimates": by_name(study.estimates),
         "semantic minus": by_name(study.ahead),
         "chance": study.chance,
-        "rbf sigma": {name: matrix.median_sigma() for name, matrix in sums.items()},
+        "rbf sigma": {name: sigma_of(matrix) for name, matrix in sums.items()},
     }

@@ -103,3 +103,14 @@ def test_progress_is_told_for_each_matrix() -> None:
 def test_a_set_without_tokens_is_refused() -> None:
     with pytest.raises(InvalidInput, match="a set has no tokens"):
         maxsim_both_ways([np.zeros((0, 3), np.float32)], drawn(1, 1, 2, 3))
+
+
+def test_where_half_of_the_distances_are_clamped_there_is_no_rbf() -> None:
+    rng = np.random.default_rng(0)
+    # One token of every image is huge, and every token of another image takes it: more than any matching could sum.
+    images = np.abs(rng.normal(0.1, 0.01, (4, 5, 3))).astype(np.float32)
+    images[:, 0] += 10
+    found = readings(matched_sums_of(images[:2], images[2:]))
+    assert Reading("maxsim", "rbf") not in found
+    assert Reading("maxsim", "cosine") in found
+    assert Reading("semantic", "rbf") in found

@@ -44,7 +44,14 @@ def test_a_query_does_not_find_itself() -> None:
     scores = {SEMANTIC: np.array([[1.0, 0.2, 0.1], [0.2, 1.0, 0.3]])}
     labels = [{"a"}, {"b"}, {"a"}]
     study = retrieval(
-        scores, labels[:2], labels, query_ids=["x", "y"], database_ids=["x", "y", "z"], leave_one_out=True, ks=(1, 2, 3)
+        scores,
+        labels[:2],
+        labels,
+        query_ids=["x", "y"],
+        database_ids=["x", "y", "z"],
+        leave_one_out=True,
+        ks=(1, 2, 3),
+        resamples=20,
     )
     assert study.first[SEMANTIC] == ("y", "z")
     np.testing.assert_allclose(study.per_query[SEMANTIC]["F1@2"], [0.5, 0.0])
