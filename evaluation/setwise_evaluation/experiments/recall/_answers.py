@@ -12,7 +12,7 @@ from setwise_engine.matching import Ranking
 from setwise_engine.search import default_candidates
 from setwise_evaluation.experiments.recall._case import Case
 from setwise_evaluation.experiments.recall._exact import ExactTop, ask, exact_top, found_within, places
-from setwise_evaluation.experiments.recall._types import DefaultAnswers, Progress
+from setwise_evaluation.experiments.recall._types import DefaultAnswers, Draws, Progress
 from setwise_evaluation.retrieval import bootstrap_rows
 
 __all__ = ["Answers", "answer_all"]
@@ -40,7 +40,7 @@ class _ByDefault:
     rerank_ms: float
 
 
-def answer_all(case: Case, *, seed: int, progress: Progress) -> Answers:
+def answer_all(case: Case, draws: Draws, progress: Progress) -> Answers:
     """Asks every query both ways."""
     tops, answers, times = [], [], []
     for query in range(len(case.queries)):
@@ -50,7 +50,7 @@ def answer_all(case: Case, *, seed: int, progress: Progress) -> Answers:
         answers.append(answer)
         times.append(seconds)
     progress("exact answers", len(case.queries), len(case.queries))
-    return Answers(tuple(tops), _summary(answers, case.k, seed), 1e3 * float(np.median(times)))
+    return Answers(tuple(tops), _summary(answers, case.k, draws), 1e3 * float(np.median(times)))
 
 
 def _answer(case: Case, query: int) -> tuple[ExactTop, _ByDefault, float]:
@@ -84,9 +84,9 @@ def _is_sound(ranking: Ranking) -> bool:
     return bound is None or (score is not None and bound < score)
 
 
-def _summary(answers: list[_ByDefault], k: int, seed: int) -> DefaultAnswers:
+def _summary(answers: list[_ByDefault], k: int, draws: Draws) -> DefaultAnswers:
     shares = np.array([[one.exact, one.found / k] for one in answers], np.float64)
-    exact, recall = bootstrap_rows(shares.T, seed=seed)
+    exact, recall = bootstrap_rows(shares.T, seed=draws.seed, resamples=draws.resamples)
     return DefaultAnswers(
         candidates=default_candidates(k),
         certified=float(np.mean([one.recalled == one.matching for one in answers])),

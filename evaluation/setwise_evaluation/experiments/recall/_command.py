@@ -31,6 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--candidates", type=int, nargs="+", metavar="K", help="numbers of candidates (default: 10 to 1000)")
     add("--coarse", nargs="+", metavar="KIND", help="coarse vectors (default: every kind; the collection's own always)")
     add("--index-factory", nargs="+", metavar="TEXT", help="FAISS types beside the exact order (default: by size)")
+    add("--resamples", type=int, default=10_000, metavar="N", help="bootstrap samples of queries (default 10000)")
     add("--weights", metavar="FILE", help="the network's weights, where the collection was made with some")
 
 
@@ -40,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     from setwise_evaluation.experiments.recall._tell import tell
     from setwise_evaluation.report import Output
 
-    names = ("sample", "k", "recall", "kernel", "candidates", "coarse", "index_factory")
+    names = ("sample", "k", "recall", "kernel", "candidates", "coarse", "index_factory", "resamples")
     settings = {name: getattr(args, name) for name in names}
     settings |= {"collection": args.collection.name, "queries": args.queries.name if args.queries else None}
     with (
@@ -72,6 +73,7 @@ def _study(args: argparse.Namespace, collection: Collection, output: Any) -> Rec
             kinds=args.coarse,
             factories=args.index_factory,
             seed=args.seed,
+            resamples=args.resamples,
             threads=args.threads,
             progress=bars,
         )
@@ -122,9 +124,7 @@ def _print(study: RecallStudy) -> None:
     from setwise_evaluation.experiments.recall._tell import default_text
 
     width = max(len(f"{curve.setting.coarse}, {curve.setting.name}") for curve in study.curves)
-    print(
-        f"Share of the exact top {study.k} of {study.images:,} images among the first K, {len(study.queries)} queries:"
-    )
+    print(f"Share of the exact top {study.k} among the first K, {study.images:,} images, {len(study.queries)} queries:")
     print(f"{'K':<{width}} {''.join(f'{count:>7}' for count in study.counts)}  coarse ms")
     for curve in study.curves:
         name = f"{curve.setting.coarse}, {curve.setting.name}"

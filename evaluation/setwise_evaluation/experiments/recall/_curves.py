@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from setwise_evaluation.experiments.recall._types import Curve, Setting
+from setwise_evaluation.experiments.recall._types import Curve, Draws, Setting
 from setwise_evaluation.retrieval import bootstrap_rows
 
 __all__ = ["make_curve", "nominal_ms"]
@@ -36,13 +36,13 @@ def make_curve(
     k: int,
     images: int,
     products: float,
-    seed: int,
+    draws: Draws,
     coarse_ms: float,
 ) -> Curve:
     """Summarised over queries, every setting over the same resampled ones, so that their intervals rise and fall
     together. found: (queries, counts), of k. products: see `nominal_ms`."""
     shares = found.T / k
-    estimates = bootstrap_rows(np.concatenate([shares, shares == 1]), seed=seed)
+    estimates = bootstrap_rows(np.concatenate([shares, shares == 1]), seed=draws.seed, resamples=draws.resamples)
     return Curve(
         setting=setting,
         found=found,

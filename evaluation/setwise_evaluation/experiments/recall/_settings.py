@@ -14,7 +14,7 @@ from setwise_evaluation.experiments.recall._case import Case
 from setwise_evaluation.experiments.recall._curves import make_curve
 from setwise_evaluation.experiments.recall._exact import ExactTop, found_within, places
 from setwise_evaluation.experiments.recall._indexes import FLAT, BuiltIndex, setting_of
-from setwise_evaluation.experiments.recall._types import Curve, Progress, Setting
+from setwise_evaluation.experiments.recall._types import Curve, Draws, Progress, Setting
 from setwise_evaluation.experiments.recall._vectors import Vectors, coarse_vectors
 
 __all__ = ["Asker"]
@@ -28,10 +28,10 @@ Order = Callable[[int, int], Keys]
 class Asker:
     """Puts settings to the queries of a case. tops: their exact answers."""
 
-    def __init__(self, case: Case, tops: Sequence[ExactTop], *, seed: int, progress: Progress) -> None:
+    def __init__(self, case: Case, tops: Sequence[ExactTop], draws: Draws, progress: Progress) -> None:
         self._case = case
         self._tops = tops
-        self._seed = seed
+        self._draws = draws
         self._progress = progress
         info = case.collection.info()
         tokens = float(np.mean([len(query.features) for query in case.queries]))
@@ -96,7 +96,7 @@ class Asker:
             k=self._case.k,
             images=len(self._case.keys),
             products=self._products,
-            seed=self._seed,
+            draws=self._draws,
             coarse_ms=1e3 * float(np.median(times)),
         )
 

@@ -20,7 +20,7 @@ from setwise_evaluation.experiments.recall._case import settle
 from setwise_evaluation.experiments.recall._indexes import factories_for
 from setwise_evaluation.experiments.recall._queries import own_queries
 from setwise_evaluation.experiments.recall._settings import Asker
-from setwise_evaluation.experiments.recall._types import Progress, Query, RecallStudy
+from setwise_evaluation.experiments.recall._types import Draws, Progress, Query, RecallStudy
 from setwise_evaluation.experiments.recall._vectors import coarse_kinds
 
 __all__ = ["recall_study"]
@@ -43,6 +43,7 @@ def recall_study(
     factories: Sequence[str] | None = None,
     where: Filter | None = None,
     seed: int = 1,
+    resamples: int = 10_000,
     threads: int | None = None,
     progress: Progress = _quiet,
 ) -> RecallStudy:
@@ -59,7 +60,7 @@ def recall_study(
     `setwise_engine.coarse.KINDS`; None for all; the collection's own always comes first. factories: index types beside
     the exact coarse order, as `setwise index --index-factory` takes them; None for those that suit the size. where:
     only images that pass are searched; then the settings are the collection as it is and the exact coarse orders.
-    threads: None for all cores; times of coarse stages are taken on one.
+    seed, resamples: of the sample and the bootstrap. threads: None for all cores; coarse stages are timed on one.
 
     All is read from one version of the collection. Memory does not grow with its tokens; coarse vectors of one kind at
     a time lie in a temporary file, and the index that is studied lies in memory.
@@ -68,6 +69,7 @@ def recall_study(
     """
     started = perf_counter()
     _check(k, recall, counts)
+    draws = Draws(seed, resamples)
     pools, left_out = coarse_kinds(collection, None if kinds is None else tuple(kinds))
     with collection.snapshot() as snapshot:
         if queries is None:
@@ -78,8 +80,8 @@ def recall_study(
         case, notes = settle(
             collection, snapshot, asked, where=where, k=k, counts=counts, kernel=kernel, threads=threads or _cores()
         )
-        answers = answer_all(case, seed=seed, progress=progress)
-        asker = Asker(case, answers.tops, seed=seed, progress=progress)
+        answers = answer_all(case, draws, progress)
+        asker = Asker(case, answers.tops, draws, progress)
         chosen = factories_for(len(case.keys)) if factories is None else factories
         curves, pool_ms = [asker.present()], {}
         for pool in pools:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +13,17 @@ from setwise_engine.feature_set import FeatureSet
 from setwise_engine.matching import Kernel
 from setwise_evaluation.retrieval import Estimate
 
-__all__ = ["Advice", "Choice", "Curve", "DefaultAnswers", "Progress", "Query", "RecallStudy", "Setting"]
+__all__ = ["Advice", "Choice", "Curve", "DefaultAnswers", "Draws", "Progress", "Query", "RecallStudy", "Setting"]
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
+
+
+class Draws(NamedTuple):
+    """How the bootstrap draws queries."""
+
+    seed: int
+    resamples: int
 
 
 @dataclass(frozen=True, slots=True)
