@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,11 +63,14 @@ def similarities(
     set with its best in the other. chamfer: the mean of MaxSim both ways. semantic: the optimal one-to-one matching.
     progress: called with the similarity, pairs done and all pairs. Raises what `rsm` raises.
     """
-    found = {}
+    found: dict[str, Rsm] = {}
     for name, matching in MATCHINGS.items():
         told = None if progress is None else _named(progress, name)
         sets = _pooled(tokens) if name == "pooled" else tokens
-        found[name] = rsm(sets, matching=matching, threads=threads, progress=told)
+        if name == "chamfer":
+            found[name] = _both_ways(found["maxsim"])
+        else:
+            found[name] = rsm(sets, matching=matching, threads=threads, progress=told)
     return found
 
 
@@ -146,10 +149,13 @@ def _differences(drawn: Mapping[Key, BootstrapInterval]) -> dict[Key, Estimate]:
 
 def _less(ours: BootstrapInterval, theirs: BootstrapInterval) -> Estimate:
     """Ours less theirs, with the interval of the differences over the same resamples of images."""
-    if ours.undefined or theirs.undefined:
-        raise InvalidInput("some resamples of the images have no correlation; give more images", field="images")
-    low, high = np.quantile(ours.samples - theirs.samples, ((1 - _LEVEL) / 2, (1 + _LEVEL) / 2))
+    low, high = np.nanquantile(ours.samples - theirs.samples, ((1 - _LEVEL) / 2, (1 + _LEVEL) / 2))
     return Estimate(ours.value - theirs.value, float(low), float(high))
+
+
+def _both_ways(maxsim: Rsm) -> Rsm:
+    """Chamfer from the MaxSim of all ordered pairs: the mean of the two directions, without finding partners again."""
+    return replace(maxsim, sums=(maxsim.sums + maxsim.sums.T) / 2, matching=Matching.CHAMFER)
 
 
 def _named(progress: Callable[[str, int, int], None], name: str) -> Callable[[int, int], None]:
