@@ -50,7 +50,12 @@ def _configure(parser: argparse.ArgumentParser, *, measures: bool) -> None:
     if not measures:
         return
     add("--seed", type=int, default=1, metavar="N", help="all that is random follows from it (default 1)")
-    add("--threads", type=int, default=len(os.sched_getaffinity(0)), metavar="N", help="threads (default: one a core)")
+    add("--threads", type=int, default=_cores(), metavar="N", help="threads (default: one a core)")
+
+
+def _cores() -> int:
+    allowed = getattr(os, "sched_getaffinity", None)  # not on every system
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
 def _overview() -> str:

@@ -61,9 +61,9 @@ class Output:
         if kind is not None:
             self._place.drop()
             return
-        write_whole(self._place.unfinished / TIMINGS, json_text(self._timings).encode())
-        write_whole(self._place.unfinished / RESULTS, json_text(self._says | {"versions": versions()}).encode())
-        self._place.finish()
+        with self._place.finishing() as folder:
+            write_whole(folder / TIMINGS, json_text(self._timings).encode())
+            write_whole(folder / RESULTS, json_text(self._says | {"versions": versions()}).encode())
         write_page(self._place.folder.parent)
 
     def text(self, paragraph: str) -> None:

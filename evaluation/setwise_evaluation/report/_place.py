@@ -6,8 +6,9 @@ import fcntl
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 
 from setwise_engine.errors import AlreadyExists, InvalidInput
 
@@ -25,7 +26,7 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 class Place:
-    """Work goes to `unfinished`, a hidden folder beside `folder`; `finish` puts it in the old one's place.
+    """Work goes to `unfinished`, a hidden folder beside `folder`; `finishing` puts it in the old one's place.
 
     A run that ends early leaves the old folder as it was. Raises InvalidInput when `folder` holds what no run wrote,
     and AlreadyExists while another run is at it.
@@ -60,18 +61,24 @@ class Place:
 
     def _recover(self) -> None:
         if self._old.exists() and not self.folder.exists():
-            self._old.rename(self.folder)  # killed between the two renames of `finish`
+            self._old.rename(self.folder)  # killed between the two renames of `finishing`
         shutil.rmtree(self._old, ignore_errors=True)
         for path in self.unfinished.iterdir():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
-    def finish(self) -> None:
-        """Put the new folder in the old one's place."""
-        if self.folder.exists():
-            self.folder.rename(self._old)
-        self.unfinished.rename(self.folder)
-        shutil.rmtree(self._old, ignore_errors=True)
-        self._unlock()
+    @contextmanager
+    def finishing(self) -> Iterator[Path]:
+        """What is written inside comes last; then the new folder takes the old one's place. An error drops it."""
+        try:
+            yield self.unfinished
+            if self.folder.exists():
+                self.folder.rename(self._old)
+            self.unfinished.rename(self.folder)
+            shutil.rmtree(self._old, ignore_errors=True)
+            self._unlock()
+        except BaseException:
+            self.drop()
+            raise
 
     def drop(self) -> None:
         """Forget the new folder."""
@@ -82,17 +89,6 @@ class Place:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
-
-    def __enter__(self) -> Place:
-        """Begin."""
-        self.begin()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Finish, or drop after an error."""
-        self.drop() if kind else self.finish()
 
 
 def _strangers(folder: Path) -> list[str]:

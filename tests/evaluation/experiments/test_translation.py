@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from setwise._cli import main
-from setwise_engine.errors import FeatureError, InvalidInput
+from setwise_engine.errors import FeatureError, ImageError, InvalidInput, NotFound
 from setwise_evaluation.experiments.translation import Draws, crops, detect, difference, readings, translation
+from setwise_evaluation.experiments.translation._pictures import digest, read_folder
 from setwise_evaluation.rsm import rsm
 
 KERNELS = ("cosine", "inner_product", "rbf")
@@ -188,6 +189,19 @@ def test_a_second_run_of_the_command_writes_the_same_bytes(tmp_path: Path, pictu
     files = [path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*") if path.is_file()]
     same = {str(path): (tmp_path / "a" / path).read_bytes() == (tmp_path / "b" / path).read_bytes() for path in files}
     assert [name for name, equal in same.items() if not equal] == ["out/translation/timings.json"]
+
+
+def test_a_folder_gives_the_same_images_each_time(pictures: Path, tmp_path: Path) -> None:
+    assert len(read_folder(pictures, 9, seed=1)) == 5
+    some = [read_folder(pictures, 3, seed=4) for _ in range(2)]
+    assert [image.tobytes() for image in some[0]] == [image.tobytes() for image in some[1]]
+    assert digest(some[0]) == digest(some[1]) != digest(some[0][::-1])
+    with pytest.raises(NotFound, match="holds 0 images"):
+        read_folder(tmp_path, 3, seed=1)
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(b"no picture")
+    with pytest.raises(ImageError, match=r"a\.png is no image that can be read"):
+        read_folder(tmp_path, 3, seed=1)
 
 
 @pytest.mark.parametrize(

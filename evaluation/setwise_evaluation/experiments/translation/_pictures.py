@@ -58,6 +58,5 @@ def _read(path: Path) -> Image.Image:
         with Image.open(path) as image:
             return ImageOps.exif_transpose(image).convert("RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ImageError(
-            f"{path} cannot be read as an image ({error}); remove or repair it", field="--images"
-        ) from error
+        message = f"{path} is no image that can be read ({error}); remove or repair it"
+        raise ImageError(message, field="--images") from error
