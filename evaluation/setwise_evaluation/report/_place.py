@@ -71,6 +71,8 @@ class Place:
         """What is written inside comes last; then the new folder takes the old one's place. An error drops it."""
         try:
             yield self.unfinished
+            for name in _strangers(self.folder):  # put there while the run went on: kept
+                (self.folder / name).rename(self.unfinished / name)
             if self.folder.exists():
                 self.folder.rename(self._old)
             self.unfinished.rename(self.folder)

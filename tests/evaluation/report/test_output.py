@@ -143,6 +143,15 @@ def test_files_of_others_are_never_replaced(tmp_path: Path) -> None:
     assert (tmp_path / "translation" / "notes.txt").read_text() == "mine"
 
 
+def test_what_somebody_puts_there_during_a_run_is_kept(tmp_path: Path) -> None:
+    write(tmp_path / "x")
+    with Output(tmp_path / "x", experiment="x", title="X", settings={}) as output:
+        output.result("a", 1)
+        (tmp_path / "x" / "notes.txt").write_text("mine")
+    names = {path.name for path in (tmp_path / "x").iterdir()}
+    assert names == {"notes.txt", "results.json", "timings.json"}
+
+
 def test_names_are_plain_and_given_once(tmp_path: Path) -> None:
     with Output(tmp_path / "x", experiment="x", title="X", settings={}) as output:
         output.table("a", header=["a"], rows=[[1]], caption="A.")
