@@ -90,7 +90,7 @@ def _text(wanted: float, present: Choice | None, cheapest: Choice) -> tuple[str,
 def _described(choice: Choice) -> str:
     """Setting, recall with its interval, and cost."""
     return (
-        f"{choice.candidates} candidates by {choice.setting.coarse}, {choice.setting.name}: "
+        f"{choice.candidates} candidates by {choice.setting.coarse}, {choice.setting.index}: "
         f"recall {choice.recall:.3f}, everything found for {choice.complete.value:.0%} of the queries, "
         f"{choice.nominal_ms:.1f} nominal ms"
     )

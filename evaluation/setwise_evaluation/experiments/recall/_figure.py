@@ -73,7 +73,7 @@ def _by_cost(panel: Axes, study: RecallStudy, coarse: str) -> None:
         for cost, estimate in zip(curve.nominal_ms, curve.recall, strict=True)
     ]
     best = _frontier(points)
-    panel.step([cost for cost, _ in best], [recall for _, recall in best], where="post", **_line(coarse))
+    panel.plot([cost for cost, _ in best], [recall for _, recall in best], **_line(coarse))
 
 
 def _line(coarse: str) -> dict[str, Any]:
