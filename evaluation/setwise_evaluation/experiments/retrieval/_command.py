@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
             studies = []
             for case in _cases(args, stack, work, extractor):
                 slugs.append(_slug(f"{case.name}-{network}"))
-                studies.append((case.name, _study(output, args, case, work, network)))
+                studies.append((case.name, _study(output, args, case, network)))
             output.figure(f"retrieval-{_slug(network)}", draw(studies), caption=f"{network}: {_CAPTION}")
     for slug in slugs:
         print((folder / f"{slug}-scores.md").read_text(encoding="utf-8"))
@@ -148,7 +148,7 @@ def _labels(args: argparse.Namespace) -> tuple[Labelled, Labelled]:
     return labels, read_labels(args.query_labels, **how) if args.query_labels else labels
 
 
-def _study(output: Output, args: argparse.Namespace, case: Case, work: Path, network: str) -> Retrieval:
+def _study(output: Output, args: argparse.Namespace, case: Case, network: str) -> Retrieval:
     """One data set and one network: matrices, measures, tables and sentences."""
     from setwise_evaluation.experiments.retrieval._similarities import matched_sums_of, readings
     from setwise_evaluation.experiments.retrieval._study import retrieval
@@ -176,6 +176,8 @@ def _study(output: Output, args: argparse.Namespace, case: Case, work: Path, net
     _inputs(output, case, sums, title)
     for paragraph in (f"{title}: {' '.join(case.said)}", *sentences(study)):
         output.text(paragraph)
+    for reason in case.left_out:
+        print(f"left out: {reason}", file=sys.stderr)
     write_case(output, _slug(f"{case.name}-{network}"), case, study, sums)
     return study
 
@@ -199,7 +201,8 @@ def _digest(side: Side) -> str:
 
 
 def _slug(title: str) -> str:
-    return "".join(letter if letter.isalnum() else "-" for letter in title.lower()).strip("-")
+    plain = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in title.lower())
+    return plain.strip("-")
 
 
 def _say(name: str, done: int, total: int) -> None:

@@ -61,19 +61,22 @@ def place_case(
     """
     database, queries = places
     said: list[str] = []
+    broken = [reason for one in {id(one): one for one in labels}.values() for reason in one.left_out]
     names = _Stored(stack, database) if is_collection(database) else _Folder(database, extractor, None)
     found = _labelled(names, labels[0], said, "images")
     found = _drawn(found, asked.count, asked.seed)
-    side = _side(names, found, asked, said)
+    side = _side(names, found, asked, broken)
     if queries is None:
         chosen = _drawn([place for place, counts in enumerate(side.labels) if counts], asked.query_count, asked.seed)
         ask = _part(side, chosen)
     else:
         others = _queries(stack, queries, names, extractor, asked)
         some = [(place, counts) for place, counts in _labelled(others, labels[1], said, "queries") if counts]
-        ask = _side(others, _drawn(some, asked.query_count, asked.seed), asked, said)
+        ask = _side(others, _drawn(some, asked.query_count, asked.seed), asked, broken)
     if not ask.ids or not side.ids:
         raise InvalidInput(f"no query or no image of {database.name} has a label; do names agree?", field="labels")
+    if broken:
+        said.append(f"{len(broken)} files could not be read and are left out.")
     said.insert(0, f"{len(side.ids)} images of {database.name}, {len(ask.ids)} queries; labels are {labels[0].kind}.")
     key = f"{database.name}-{len(side.ids)}-{queries.name if queries else 'own'}-{len(ask.ids)}-seed{asked.seed}"
     model = names.model.replace(":", "-").replace("/", "-")
@@ -85,6 +88,7 @@ def place_case(
         counted=asked.counted,
         leave_one_out=queries is None,
         said=(*said, *_lower_bounds(labels, asked.counted)),
+        left_out=tuple(broken),
         key=f"{key}-{model}",
     )
 
@@ -190,11 +194,11 @@ def _drawn(items: Sequence[_Item], count: int | None, seed: int) -> list[_Item]:
     return [items[place] for place in sorted(chosen.tolist())]
 
 
-def _side(names: _Folder | _Stored, found: Sequence[tuple[int, Counter[str]]], asked: Asked, said: list[str]) -> Side:
-    """Tokens and labels of the images at these places; what cannot be decoded is left out and said."""
+def _side(names: _Folder | _Stored, found: Sequence[tuple[int, Counter[str]]], asked: Asked, broken: list[str]) -> Side:
+    """Tokens and labels of the images at these places; what cannot be decoded is left out and joins the broken ones."""
     counts = dict(found)
     tokens, kept, reasons = names.tokens(list(counts), asked.progress)
-    said += [f"Left out: {reason}." for reason in reasons]
+    broken += reasons
     return Side(tuple(names.names[place] for place in kept), tokens, tuple(counts[place] for place in kept))
 
 

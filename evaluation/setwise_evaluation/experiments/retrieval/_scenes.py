@@ -51,6 +51,7 @@ def scene_case(
         counted=splits[0].counting,
         leave_one_out=False,
         said=(_words(protocol, images, queries),),
+        left_out=(),
         key=f"{protocol}-{images}-{queries}-seed{seed}-{_plain(extractor)}",
     )
 

@@ -45,8 +45,8 @@ class Side:
 class Case:
     """One data set. leave_one_out: queries are images of the database, by their ids, and not to find themselves.
 
-    counted: numbers of labels matter. said: sentences on what was read and what was left out. key: names
-    a folder that may keep its sums.
+    counted: numbers of labels matter. said: sentences on what was read and what was left out. left_out: each
+    file that could not be read, and why. key: names a folder that may keep the sums.
     """
 
     name: str
@@ -56,6 +56,7 @@ class Case:
     counted: bool
     leave_one_out: bool
     said: tuple[str, ...]
+    left_out: tuple[str, ...]
     key: str
 
 
