@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
+import shlex
 from pathlib import Path
 
 import numpy as np
 
+from setwise.commands import search
 from setwise_evaluation.experiments.recall import Advice, Curve, Setting
 from setwise_evaluation.experiments.recall._advice import advise
 from setwise_evaluation.retrieval import Estimate
+from setwise_indexer.commands import index, reindex
 
 COUNTS = (10, 100)
 
@@ -64,3 +68,20 @@ def test_where_none_reaches_it_the_nearest_is_named_and_the_exhaustive_search() 
     assert (advice.present, advice.cheapest, advice.nearest.candidates) == (None, None, 100)
     assert advice.text[0] == "No setting reaches a recall of 0.9 with the lower end of its interval."
     assert advice.text[-1] == "    setwise search 'my photos.setwise' IMAGE --exhaustive"
+
+
+def test_every_command_that_is_advised_is_one_that_runs() -> None:
+    present = curve("mean", "Flat", (0.5, 0.6), (1.0, 5.0), present=True)
+    advice = asked([present, curve("sqrtcov64", "IVF64,SQ8", (0.6, 0.95), (2.0, 9.0))], 0.9)
+    assert advice.cheapest is not None
+    modules = {"reindex": reindex, "index": index, "search": search}
+    for command in advice.cheapest.how:
+        program, name, *words = shlex.split(command)
+        parser = argparse.ArgumentParser(allow_abbrev=False)
+        modules[name].configure(parser)
+        args = parser.parse_args(words)
+        assert program == "setwise"
+    assert args.candidates == 100
+    exhaustive = asked([present], 0.9).text[-1].split("IMAGE")[1].strip()
+    search.configure(parser := argparse.ArgumentParser(allow_abbrev=False))
+    assert parser.parse_args(["here", "image.jpg", exhaustive]).exhaustive
