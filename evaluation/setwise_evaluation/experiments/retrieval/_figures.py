@@ -68,8 +68,9 @@ def _dots(panel: Axes, study: Retrieval, name: str) -> None:
             }
             panel.errorbar(estimate.value, row + 0.24 * (1 - place), xerr=ends, **mark)
     panel.axvline(study.chance[measure], color=style.colours["black"], linewidth=0.9, linestyle=(0, (1, 2)))
-    panel.set_yticks(range(len(similarities)), [name_of(Reading(one, ""))[0] for one in reversed(similarities)])
-    what = "queries told apart by numbers" if measure == APART else f"mean {measure}"
+    names = [name_of(Reading(similarity, ""))[0].replace(", ", ",\n") for similarity in reversed(similarities)]
+    panel.set_yticks(range(len(similarities)), names, fontsize=8)
+    what = "share told apart" if measure == APART else f"mean {measure}"
     panel.set_xlabel(f"{what}, 95 % interval")
     panel.set_title(f"{name}: every kernel (dotted line: chance)", fontsize=9)
     for kernel in KERNELS:

@@ -24,8 +24,9 @@ def name_of(reading: Reading) -> tuple[str, str]:
 
 
 def main_measures(study: Retrieval) -> list[str]:
-    """The measures that the report shows: F1, the average precisions, and same numbers where numbers matter."""
-    wanted = [f"F1@{k}" for k in study.ks[:3]] + [f"P@{study.ks[min(1, len(study.ks) - 1)]}", "AP", "graded AP"]
+    """The measures that the report shows; all others are in results.json."""
+    wanted = [f"F1@{k}" for k in study.ks[:3]] + [f"P@{study.ks[min(1, len(study.ks) - 1)]}", f"R@{study.ks[-1]}"]
+    wanted += ["AP", "graded AP"]
     wanted += ["same@1", APART] if APART in study.measures else []
     return [name for name in dict.fromkeys(wanted) if name in study.measures]
 
