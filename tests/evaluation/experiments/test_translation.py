@@ -178,6 +178,9 @@ def test_the_command_writes_figures_tables_and_what_they_came_from(
     says = json.loads((tmp_path / "translation" / "results.json").read_text(encoding="utf-8"))
     figures = [entry["name"] for entry in says["report"] if entry["kind"] == "figure"]
     assert figures == ["crops", "detection", "rsm", "similarities"]
+    alts = [entry["alt"] for entry in says["report"] if entry["kind"] == "figure"]
+    assert "cosine: pooled 1.00, " in alts[1]
+    assert alts[2].startswith("Two heat maps with 5 rows and columns. Mean similarity: spatio-semantic")
     assert set(says["inputs"]) == {"pixels of all images", "weights of efficientnet-lite0"}
     assert says["results"]["images"] == 5
 

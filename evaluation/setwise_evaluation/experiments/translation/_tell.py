@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from setwise_evaluation.experiments.translation import _figures, _words
+from setwise_evaluation.experiments.translation import _alts, _figures, _words
 from setwise_evaluation.experiments.translation._crops import Box
 from setwise_evaluation.experiments.translation._study import Translation
 from setwise_evaluation.report import Output
@@ -40,18 +42,20 @@ def tell(
     output.figure(
         "crops",
         _figures.examples(images, boxes, overlaps),
-        caption="Three of the images, with the frame of the first crop and those of the shifted crops.",
+        caption="Some of the images, with the frame of the first crop and those of the shifted crops.",
+        alt=_alts.of_examples(len(images), overlaps),
     )
     for model, study in studies.items():
         _figures_of(output, model if len(studies) > 1 else "", study, shown)
 
 
 def _figures_of(output: Output, model: str, study: Translation, shown: float) -> None:
-    end, of = (f"-{model.replace(':', '-')}", f" {model}.") if model else ("", "")
+    end, of = (f"-{re.sub('[^a-z0-9_.]+', '-', model.lower())}", f" {model}.") if model else ("", "")
     output.figure(
         f"detection{end}",
         _figures.curves(study),
         caption=f"Finding the shifted twin, by overlap, with 95 % bootstrap intervals over images.{of}",
+        alt=_alts.of_curves(study),
     )
     some = min(_figures.SHOWN, len(study.matrices[shown, "semantic"]))
     output.figure(
@@ -59,10 +63,12 @@ def _figures_of(output: Output, model: str, study: Translation, shown: float) ->
         _figures.heat_maps(study, shown),
         caption=f"Similarity (cosine) of the first crops of {some} images with the shifted crops of the same ones, at "
         f"an overlap of {shown:g}. Twins lie on the diagonal.{of}",
+        alt=_alts.of_heat_maps(study, shown, some),
     )
     output.figure(
         f"similarities{end}",
         _figures.histograms(study, shown),
         caption=f"Similarities (cosine) of shifted twins and of unrelated images, at an overlap of {shown:g}. MaxSim "
         f"and Chamfer may exceed 1, since a token may be taken more than once.{of}",
+        alt=_alts.of_histograms(study, shown),
     )
