@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 
 import numpy as np
@@ -38,7 +37,8 @@ class Blocks:
         self.source, self.tile = source, tile
         self.count = -(-len(source.lengths) // tile)
         mean = 4 * source.dims * int(source.lengths.sum()) / len(source.lengths)
-        self.block = functools.lru_cache(maxsize=max(2, int(_KEPT_BYTES / max(1.0, mean * tile))))(self._read)
+        self._most = max(2, int(_KEPT_BYTES / max(1.0, mean * tile)))
+        self._kept: dict[int, TokenSets] = {}  # the one used last comes last
         digest = hashlib.sha256(np.array([len(source.lengths), source.dims, *source.lengths], "<i8").data)
         squares: list[NDArray[np.float64]] = []
         for number in range(self.count):
@@ -47,6 +47,13 @@ class Blocks:
             squares.append(block.squares)
         self.squares = np.concatenate(squares)
         self.fingerprint = digest.hexdigest()
+
+    def block(self, number: int) -> TokenSets:
+        """The sets of a block."""
+        self._kept[number] = block = self._kept.pop(number, None) or self._read(number)
+        if len(self._kept) > self._most:
+            del self._kept[next(iter(self._kept))]
+        return block
 
     def span(self, number: int) -> slice:
         """The rows of a block."""

@@ -12,7 +12,7 @@ from scipy.optimize import linear_sum_assignment
 from setwise_engine.errors import FeatureError, InvalidInput
 from setwise_engine.feature_set import FeatureSet, Grid
 from setwise_evaluation.matchers import Matching, MatchingOptions
-from setwise_evaluation.rsm import rsm
+from setwise_evaluation.rsm import _blocks, rsm
 
 Sets = list[NDArray[np.float32]]
 
@@ -118,6 +118,13 @@ def test_matching_none_is_the_flattened_kernel() -> None:
 def test_maxsim_is_not_symmetric() -> None:
     sets = [np.array([[1.0, 0.0], [1.0, 0.0]]), np.array([[1.0, 0.0]])]
     np.testing.assert_array_equal(rsm(sets, matching="maxsim").sums, [[2.0, 2.0], [1.0, 1.0]])
+
+
+def test_blocks_that_do_not_fit_are_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    sets = np.random.default_rng(3).standard_normal((11, 6, 5)).astype(np.float32)
+    expected = rsm(sets, tile=2)
+    monkeypatch.setattr(_blocks, "_KEPT_BYTES", 0)
+    np.testing.assert_array_equal(rsm(sets, tile=2).sums, expected.sums)
 
 
 def test_progress_ends_with_all_pairs() -> None:
