@@ -108,7 +108,7 @@ def _correlations(a: Vector, b: Vector, counts: Vector, method: Method) -> Itera
 
 
 def _pearson(a: Vector, b: Vector, counts: Vector) -> Iterator[Vector]:
-    """Pearson with weight w_i w_j for each pair: five sums w^T M w a resample, M with a zero diagonal."""
+    """Pearson with weight w_i w_j for each pair: six sums w^T M w a resample, M with a zero diagonal."""
     x, y = (_spread(matrix, name) for matrix, name in ((a, "a"), (b, "b")))
     products = [1.0 - np.eye(len(a)), x, y, x * x, y * y, x * y]
     for start in range(0, len(counts), _BATCH):

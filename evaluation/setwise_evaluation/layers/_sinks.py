@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from setwise_engine.errors import AlreadyExists, FeatureError
 
-__all__ = ["Features", "FileSink", "MemorySink", "Sink", "file_of"]
+__all__ = ["Features", "FileSink", "MemorySink", "Sink", "check_shape", "file_of"]
 
 Features = NDArray[np.float32]
 
