@@ -4,10 +4,11 @@ COCO (cocodataset.org, "Data format"): images {id, file_name}, annotations {imag
 {id, name}. A crowd (iscrowd 1) is one annotation for many objects: its label holds, its count is a lower bound.
 
 LVIS (lvisdataset.org): images have coco_url, of which the last two parts are the path, in place of file_name (v0.5 has
-both). Its annotation is federated: an image's neg_category_ids were looked for and are not there, those of its
-not_exhaustive_category_ids are there and not all of them have annotations, and nobody looked for the rest. So a
-category that was not annotated exhaustively is a label, with a count that is a lower bound; negative categories are no
-labels, and neither are those that nobody looked for: label overlap understates what pictures share.
+both, with names of 2014 for files that are called otherwise since 2017). Its annotation is federated: an image's
+neg_category_ids were looked for and are not there, those of its not_exhaustive_category_ids are there and not all of
+them have annotations, and nobody looked for the rest. So a category that was not annotated exhaustively is a label,
+with a count that is a lower bound; negative categories are no labels, and neither are those that nobody looked for:
+label overlap understates what pictures share.
 
 EgoObjects (Zhu et al., ICCV 2023): images have url, the file's name; an annotation names the object filmed
 (instance_id) and may lack a category_id; names of categories may stand in the *_metadata.json beside.
@@ -54,7 +55,7 @@ def read(source: Path, document: Document, format: LabelsFormat, kind: str | Non
     by_number: dict[_Number, Record] = {}
     records: dict[str, Record] = {}
     for place, image in _each(source, document, "images"):
-        record = Record(_path(image, place))
+        record = Record(_path(image, place, format))
         if record.path in records or image.get("id") in by_number:
             raise InvalidInput(f"{place}: {record.path} or its id came before; list every image once", field="labels")
         by_number[image["id"]] = records[record.path] = record
@@ -95,15 +96,15 @@ def _each(source: Path, document: Document, field: str) -> Iterator[tuple[str, D
         yield f"{place} (id {record['id']})", record
 
 
-def _path(image: Document, place: str) -> str:
+def _path(image: Document, place: str, format: LabelsFormat) -> str:
     """Where an image lies: file_name, EgoObjects' url, or the last two parts of LVIS's coco_url."""
-    for field in ("file_name", "url"):
-        if isinstance(image.get(field), str) and image[field]:
-            return str(image[field])
-    parts = urlsplit(str(image.get("coco_url", ""))).path.strip("/").split("/")
-    if not parts[-1]:
+    address = urlsplit(str(image.get("coco_url") or "")).path.strip("/").split("/")
+    if format is LabelsFormat.LVIS and address[-1]:
+        return "/".join(address[-2:])
+    named = image.get("file_name") or image.get("url") or "/".join(address[-2:])
+    if not isinstance(named, str) or not named:
         raise InvalidInput(f"{place} has no `file_name`, `coco_url` or `url`; say where its file is", field="labels")
-    return "/".join(parts[-2:])
+    return named
 
 
 def _federated(image: Document, record: Record, names: Mapping[_Number, str], place: str) -> None:

@@ -116,6 +116,12 @@ def test_lvis_names_images_by_their_address_and_says_what_was_not_annotated_exha
     assert found.at_least["val2017/000000397133.jpg"] == {"cup"}
 
 
+def test_lvis_0_5_goes_by_the_address_because_its_file_names_are_of_2014(tmp_path: Path) -> None:
+    document = lvis()
+    document["images"][0]["file_name"] = "COCO_val2014_000000397133.jpg"
+    assert read_labels(written(tmp_path, document)).ids[0] == "val2017/000000397133.jpg"
+
+
 def test_egoobjects_has_categories_and_instances(tmp_path: Path) -> None:
     path = written(tmp_path, egoobjects())
     categories, instances = read_labels(path), read_labels(path, kind="instances")
