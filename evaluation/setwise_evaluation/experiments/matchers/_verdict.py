@@ -99,7 +99,7 @@ def _saved(seconds: float, exact: float) -> str:
     share = 1.0 - seconds / exact
     if abs(share) < 0.02:
         return "equally fast"
-    return f"{share:.0%} cheaper" if share > 0.0 else f"{-share:.0%} dearer"
+    return f"{100 * share:.0f} % cheaper" if share > 0.0 else f"{-100 * share:.0f} % dearer"
 
 
 def _share(loss: float | None) -> str:
