@@ -7,6 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -22,6 +23,7 @@ def test_every_example_is_tested() -> None:
         "many_at_once.py",
         "mirror_folder.py",
         "rerank_another_engine.py",
+        "rsm.py",
         "search_folder.py",
     }
 
@@ -82,3 +84,21 @@ def test_mirror_folder(
     first, second = capsys.readouterr().out.split("new/broken.png ")
     assert first.startswith("3 inserted in ") and "0 deleted\n3 of 13 images" in first
     assert "2 unchanged, 1 failed in " in second and "1 deleted\n2 of 12 images" in second
+
+
+def test_rsm(
+    photos: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for photo in photos[:3]:
+        (folder / photo.name).write_bytes(photo.read_bytes())
+    (folder / "again.jpg").write_bytes(photos[0].read_bytes())
+    run(monkeypatch, "rsm.py", str(folder), "--out", str(tmp_path / "out"))
+    semantic, spatial = capsys.readouterr().out.splitlines()
+    assert semantic.startswith(f"semantic: again.jpg and {photos[0].name} (1.000). Cosine similarity, of 4 images")
+    assert spatial.startswith(f"spatio-semantic: again.jpg and {photos[0].name} (1.000).")
+    matrix = np.load(tmp_path / "out/semantic.npy")
+    assert matrix.shape == (4, 4)
+    assert (matrix >= np.load(tmp_path / "out/spatio-semantic.npy") - 1e-6).all()
+    assert (tmp_path / "out/semantic.png").stat().st_size > 10_000
