@@ -66,8 +66,10 @@ def rsm(
     says = chosen | work.says()
     gaps = work.bounded
     squares = work.rows.squares, work.columns.squares
-    target: Target = Memory(work.shape, gaps=gaps)
-    if store is not None:
+    target: Target
+    if store is None:
+        target = Memory(work.shape, gaps=gaps)
+    else:
         target = Store(Path(store), says | {"run": work.run()}, work.shape, squares, gaps=gaps)
     with contextlib.closing(target):
         work.fill(target, progress or _silent)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ import pytest
 
 from setwise_engine.errors import AlreadyExists, CorruptError, Incompatible, Unavailable
 from setwise_evaluation.matchers import MatchingOptions
-from setwise_evaluation.rsm import Rsm, rsm
+from setwise_evaluation.rsm import Rsm, _blocks, _rsm, rsm
 
 RNG = np.random.default_rng(1)
 SETS = RNG.standard_normal((12, 5, 4)).astype(np.float32)
@@ -72,6 +73,23 @@ def test_a_run_that_was_stopped_goes_on_and_ends_the_same_to_the_bit(how: signal
     np.testing.assert_array_equal(matrix.gaps, single.gaps)
     assert isinstance(matrix.sums, np.memmap)
     np.testing.assert_array_equal(Rsm.load(tmp_path / "store").values, single.values)
+
+
+def test_memory_is_that_of_the_tiles_and_not_of_the_matrix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """1200 images: 11 MiB of sums, and 5 MiB of tokens in a memory map; benchmarks/rsm_large.py does 10,000."""
+    monkeypatch.setattr(_blocks, "_KEPT_BYTES", 0)
+    monkeypatch.setattr(_rsm, "_STRIP_NUMBERS", 1 << 16)
+    np.save(tmp_path / "tokens.npy", np.random.default_rng(1).standard_normal((1200, 16, 64)).astype(np.float32))
+    tracemalloc.start()
+    try:
+        matrix = rsm(tmp_path / "tokens.npy", matching="none", tile=60, store=tmp_path / "store")
+        out = np.lib.format.open_memmap(tmp_path / "cosine.npy", "w+", np.float64, (1200, 1200))
+        matrix.read("cosine", out=out)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 << 20
+    assert out[3, 4] == out[4, 3] == matrix.read("cosine")[3, 4]
 
 
 def test_finished_tiles_are_not_computed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
