@@ -82,13 +82,13 @@ def test_memory_is_that_of_the_tiles_and_not_of_the_matrix(tmp_path: Path, monke
     np.save(tmp_path / "tokens.npy", np.random.default_rng(1).standard_normal((1200, 16, 64)).astype(np.float32))
     tracemalloc.start()
     try:
-        matrix = rsm(tmp_path / "tokens.npy", matching="none", tile=60, store=tmp_path / "store")
+        matrix = rsm(tmp_path / "tokens.npy", matching="none", tile=120, store=tmp_path / "store")
         out = np.lib.format.open_memmap(tmp_path / "cosine.npy", "w+", np.float64, (1200, 1200))
         matrix.read("cosine", out=out)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert peak < 4 << 20
+    assert peak < 6 << 20
     assert out[3, 4] == out[4, 3] == matrix.read("cosine")[3, 4]
 
 
