@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["configure", "run"]
 
 _TITLE = "Recall: how much of the exact answer the coarse stage keeps"
+_SILENT_SECONDS = 5.0
 _CATALOG = "catalog.sqlite"  # a folder with it is a collection
 
 
@@ -134,11 +137,12 @@ def _print(study: RecallStudy) -> None:
 
 
 class _Bars:
-    """A bar for each stage on standard error, where that is a terminal."""
+    """Tells on standard error how far a run is: a bar for each stage on a terminal, else a line every few seconds."""
 
     def __init__(self) -> None:
         self._bar: Any = None
         self._stage = ""
+        self._told = time.monotonic()
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         from tqdm import tqdm
@@ -147,6 +151,9 @@ class _Bars:
             self._close()
             self._stage, self._bar = stage, tqdm(total=total, desc=stage, disable=None, leave=False)
         self._bar.update(done - self._bar.n)
+        if self._bar.disable and time.monotonic() - self._told >= _SILENT_SECONDS:
+            print(f"{stage}: {done:,} of {total:,}", file=sys.stderr, flush=True)
+            self._told = time.monotonic()
 
     def __enter__(self) -> _Bars:
         return self
