@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
         work = args.work or Path(stack.enter_context(TemporaryDirectory()))
         output.text(_METHOD)
         for extractor in _extractors(args, output):
-            network = extractor.info.name if extractor else "the collection's network"
+            network = extractor.info.name if extractor else "encoded tokens"
             studies = []
             for case in _cases(args, stack, work, extractor):
                 slugs.append(_slug(f"{case.name}-{network}"))

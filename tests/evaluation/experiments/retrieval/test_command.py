@@ -89,7 +89,7 @@ def test_a_collection_with_queries_from_a_folder(given: Path, tmp_path: Path) ->
     index(Request(sources=(str(given / "pictures"),), into=tmp_path / "c.setwise", **settings))  # type: ignore[arg-type]
     database = ["--database", str(tmp_path / "c.setwise"), "--query-count", "5"]
     assert main(words(given, tmp_path, *database, "--queries", str(given / "more"))) == 0
-    asked = results(tmp_path)["results"]["c-setwise-the-collection-s-network"]
+    asked = results(tmp_path)["results"]["c-setwise-encoded-tokens"]
     assert (asked["images"], asked["queries"], asked["leave one out"]) == (12, 5, False)
     with pytest.raises(Incompatible, match="was not made with the encoder of the database"):
         main(words(given, tmp_path, "--queries", str(tmp_path / "c.setwise")))
@@ -102,7 +102,7 @@ def test_a_collection_with_its_own_images_and_with_those_of_another(given: Path,
     own = ["--database", str(tmp_path / "c.setwise"), "--query-count", "5"]
     for more, left_out in (([], True), (["--queries", str(tmp_path / "c.setwise")], False)):
         assert main(words(given, tmp_path, *own, *more)) == 0
-        found = results(tmp_path)["results"]["c-setwise-the-collection-s-network"]
+        found = results(tmp_path)["results"]["c-setwise-encoded-tokens"]
         assert (found["images"], found["queries"], found["leave one out"]) == (12, 5, left_out)
     assert found["estimates"]["semantic, cosine"]["F1@1"]["value"] == 1  # an image finds itself
 
