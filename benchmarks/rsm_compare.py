@@ -69,7 +69,9 @@ def seconds_of(work: Callable[[], object]) -> str:
 
 
 def time_rows(semantic: Rsm, spatial: Rsm, counts: Sequence[int]) -> list[list[str]]:
-    """Seconds of each comparison of two matrices."""
+    """Seconds of each comparison of two matrices; scipy.stats, which takes long to import, is there already."""
+    import scipy.stats  # noqa: F401
+
     pairs = {n: tuple(matrix.values[:n, :n] for matrix in (semantic, spatial)) for n in counts}
     calls: dict[str, Callable[[NDArray[np.float64], NDArray[np.float64]], object]] = {
         "cka": cka,

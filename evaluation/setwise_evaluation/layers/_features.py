@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from setwise_engine.errors import FeatureError, InvalidInput
 from setwise_evaluation.layers._batches import Images, batches, count
-from setwise_evaluation.layers._hooks import Calls, Select, as_tensor, hooked, undisturbed
+from setwise_evaluation.layers._hooks import Calls, Select, as_tensor, check_channels_first, hooked, undisturbed
 from setwise_evaluation.layers._names import matches, resolve
 from setwise_evaluation.layers._sinks import Features, FileSink, MemorySink, Sink, file_of
 
@@ -40,8 +40,9 @@ def features_of(
     "**.relu2". The answer has them in the model's order.
 
     Answer: maps (n, c, h, w) or tokens (n, t, d), as the layer gives them; a vector (n, d) becomes (n, 1, d), a set of
-    one token. `rsm` takes all three. A layer with channels last (timm's Swin) needs
-    `select=lambda name, output: output.permute(0, 3, 1, 2)`, for nothing in a shape tells of it.
+    one token. `rsm` takes all three. A layer with channels last (Swin) needs
+    `select=lambda name, output: output.permute(0, 3, 1, 2)`: nothing in a shape tells of it. Networks of timm do tell,
+    and are refused without it. Batches come first: attention with batch_first=False needs a `select` too.
     prefix_tokens: how many tokens in front (class, registers) to drop from answers (n, t, d), for all layers or by
     pattern: they are at no place in the image. timm says `model.num_prefix_tokens`; the patch embedding has none yet.
     calls: a module that one pass calls several times (the one ReLU of a torchvision ResNet block) is refused ("only"),
@@ -56,7 +57,8 @@ def features_of(
     mode without grads meanwhile; on return, and on any error, hooks are gone, training flags are as before and no
     half-written file is left.
     Raises NotFound with close names for unknown layers, FeatureError for layers that give no such tensor, are not
-    called, are called twice or change their shape, AlreadyExists for a file of the store, InvalidInput for bad options.
+    called, are called twice or change their shape, AlreadyExists for a file of the store, InvalidInput for bad options
+    and for TorchScript, which takes no hooks.
     """
     modules = resolve(model, layers)
     if calls not in ("only", "first", "last"):
@@ -100,6 +102,8 @@ def _forward(
             )
         if name not in outputs or calls == "last":
             found = as_tensor(name, output, len(images), select)
+            if found.ndim == 4 and select is None:
+                check_channels_first(model, name)
             outputs[name] = found.detach().to("cpu", torch.float32, copy=True)
 
     with undisturbed(model), hooked(modules, read):
@@ -134,7 +138,8 @@ def layer_names(
     """The layers that give several tokens an image, in the order in which a pass first calls them.
 
     images: as in `features_of`; the first two (or the first batch) are run through the model once. Answer: name to the
-    shape for one image, (c, h, w) with h w > 1 or (t, d) with t > 1 (class and register tokens counted). For a module
+    shape for one image, (c, h, w) with h w > 1 or (t, d) with t > 1 (class and register tokens counted), as the layer
+    gives it. For a module
     that a pass calls several times the shape of its last call. The model is left as `features_of` leaves it. Raises
     InvalidInput for no images.
     """

@@ -9,9 +9,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from setwise_engine.errors import FeatureError
+from setwise_engine.errors import FeatureError, InvalidInput
 
-__all__ = ["Calls", "Select", "as_tensor", "hooked", "undisturbed"]
+__all__ = ["Calls", "Select", "as_tensor", "check_channels_first", "hooked", "undisturbed"]
 
 Calls = Literal["only", "first", "last"]
 """Which output counts of a module that one forward pass calls several times; "only" refuses such modules."""
@@ -40,13 +40,18 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def hooked(modules: Mapping[str, nn.Module], read: Callable[[str, object], None]) -> Iterator[None]:
-    """Calls `read(name, output)` after each call of each module, as long as the context lasts."""
+    """Calls `read(name, output)` after each call of each module, as long as the context lasts.
+
+    Raises InvalidInput for modules of TorchScript.
+    """
 
     def hook_of(name: str) -> Callable[[nn.Module, object, object], None]:
         return lambda _module, _inputs, output: read(name, output)
 
     with ExitStack() as stack:
         for name, module in modules.items():
+            if isinstance(module, torch.jit.ScriptModule):
+                raise InvalidInput(f"{name} is TorchScript; give the module that it was made from", field="model")
             stack.callback(module.register_forward_hook(hook_of(name)).remove)
         yield
 
@@ -71,6 +76,16 @@ def as_tensor(name: str, output: object, batch: int, select: Select | None) -> T
             field="layers",
         )
     return output
+
+
+def check_channels_first(model: nn.Module, name: str) -> None:
+    """Raises FeatureError for a network of timm that says of its maps that they are (n, h, w, c)."""
+    if getattr(model, "output_fmt", "NCHW") == "NHWC":
+        raise FeatureError(
+            f"layer {name} is of a network with channels last; say where they are by "
+            "select=lambda name, output: output.permute(0, 3, 1, 2), or select=lambda name, output: output",
+            field="layers",
+        )
 
 
 _ADVICE = "choose its tensor with select=lambda name, output: ..."

@@ -64,7 +64,7 @@ def test_partial_correlation_is_that_of_residuals(linear: Callable[..., Matrix],
     if method == "spearman":
         x, y, *z = (scipy.stats.rankdata(values) for values in (x, y, *z))
     design = np.stack([np.ones_like(x), *z], axis=1)
-    left = [values - design @ np.linalg.lstsq(design, values)[0] for values in (x, y)]
+    left = [values - design @ np.linalg.lstsq(design, values, rcond=None)[0] for values in (x, y)]
     expected = scipy.stats.pearsonr(*left).statistic
     assert partial_correlation(a, b, [first, second], method=method) == pytest.approx(expected)
 

@@ -107,6 +107,16 @@ def test_modules_called_twice_or_never_are_named(images: Tensor, transformer: nn
         features_of(transformer, images, ["head", "spare"])
 
 
+def test_channels_last_are_refused_until_told(convolutions: nn.Module, images: Tensor) -> None:
+    """timm's Swin and its like say so; a shape alone would not tell."""
+    convolutions.output_fmt = "NHWC"  # type: ignore[assignment]
+    with pytest.raises(FeatureError, match=r"layer blocks is of a network with channels last; .*permute\(0, 3, 1, 2\)"):
+        features_of(convolutions, images, "blocks")
+    moved = features_of(convolutions, images, "blocks", select=lambda _, output: output.permute(0, 3, 1, 2))
+    assert moved["blocks"].shape == (5, 8, 6, 8)
+    assert features_of(convolutions, images, "head")["head"].shape == (5, 1, 4)
+
+
 def test_large_sets_go_to_files(convolutions: nn.Module, images: Tensor, tmp_path: Path) -> None:
     held = features_of(convolutions, images, "blocks.*")
     seen: list[tuple[int, int | None]] = []

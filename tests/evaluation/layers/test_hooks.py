@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from setwise_engine.errors import FeatureError
+from setwise_engine.errors import FeatureError, InvalidInput
 from setwise_evaluation.layers._hooks import as_tensor, hooked, undisturbed
 
 
@@ -27,6 +27,13 @@ def test_hooks_go_with_the_context(convolutions: nn.Module, images: Tensor) -> N
         convolutions(images)
     assert seen[-1] == ""
     assert not any(module._forward_hooks for module in convolutions.modules())
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:")
+def test_torchscript_takes_no_hooks(convolutions: nn.Module, images: Tensor) -> None:
+    traced = torch.jit.trace(convolutions.eval(), images)
+    with pytest.raises(InvalidInput, match="blocks is TorchScript; give the module"), hooked({"blocks": traced}, print):
+        pass
 
 
 def test_a_tuple_gives_its_first_item_and_select_any_other() -> None:
