@@ -68,7 +68,7 @@ class Matcher {
         sides.rows = a.centred(i), sides.columns = b.centred(j);
         sides.row_norms = a.byte_norms() + i, sides.column_norms = b.norms(true) + j;
         sides.row_errors = a.errors() + i, sides.column_errors = b.errors() + j;
-        sides.d = a.d;
+        sides.d = a.d, sides.row_spacing = a.apart, sides.column_spacing = b.apart;
         sides.extent = a.largest(r, true) * b.largest(c, true);
         return finish(a, r, b, c, {values, m, m, padded(m)}, values, sides, stop, value, gap);
     }
@@ -80,10 +80,10 @@ class Matcher {
         const std::size_t n = a.size(r), m = b.size(c), d = a.d, stride = padded(m);
         if (n == 0 || d == 0) return true;
         const bool square = n == m;
-        const float *rows = a.tokens(square) + a.first(r) * d, *columns = b.tokens(square) + b.first(c) * d;
-        panel_.hold(columns, m, d, stride);
+        const float *rows = a.token(a.first(r), square), *columns = b.token(b.first(c), square);
+        panel_.hold(columns, b.spacing(square), m, d, stride);
         float* values = values_.get(n * stride);
-        multiply(rows, n, d, panel_.values.data(), stride, values);
+        multiply(rows, a.spacing(square), n, d, panel_.values.data(), stride, values);
         for (std::size_t i = 0; i < n; ++i)
             for (std::size_t j = m; j < stride; ++j) values[i * stride + j] = -kHuge;
         RoughSides sides;
@@ -95,7 +95,7 @@ class Matcher {
         for (std::size_t i = 0; i < n; ++i) row_errors[i] = static_cast<float>(static_cast<double>(sides.row_norms[i]) * nu / (1.0 - nu) * 1.000001);
         std::memset(column_errors, 0, stride * sizeof(float));
         sides.row_errors = row_errors, sides.column_errors = column_errors;
-        sides.d = d;
+        sides.d = d, sides.row_spacing = a.spacing(square), sides.column_spacing = b.spacing(square);
         sides.extent = a.largest(r, square) * b.largest(c, square);
         return finish(a, r, b, c, {values, n, m, stride}, values, sides, stop, value, gap);
     }
@@ -121,9 +121,9 @@ class Matcher {
         const float* set = nullptr;
         Buffer<float> values;
 
-        void hold(const float* tokens, std::size_t count, std::size_t d, std::size_t stride) {
+        void hold(const float* tokens, std::size_t apart, std::size_t count, std::size_t d, std::size_t stride) {
             if (set == tokens) return;
-            pack_panel(tokens, count, d, stride, values.get(d * stride));
+            pack_panel(tokens, apart, count, d, stride, values.get(d * stride));
             set = tokens;
         }
     };

@@ -20,7 +20,7 @@ constexpr std::size_t kTileRows = 4;
 
 // out[r][v] = sum over k of rows[r][k] * panel[k][v].
 template <int V, int R>
-void multiply_tile(const float* rows, std::size_t d, const float* panel, std::size_t stride, float* out) {
+void multiply_tile(const float* rows, std::size_t apart, std::size_t d, const float* panel, std::size_t stride, float* out) {
     Floats sums[R][V];
 #pragma GCC unroll 4
     for (int r = 0; r < R; ++r)
@@ -31,7 +31,7 @@ void multiply_tile(const float* rows, std::size_t d, const float* panel, std::si
         for (int v = 0; v < V; ++v) {
             const Floats x = load(panel + k * stride + v * kWidth);
 #pragma GCC unroll 4
-            for (int r = 0; r < R; ++r) sums[r][v] += rows[static_cast<std::size_t>(r) * d + k] * x;
+            for (int r = 0; r < R; ++r) sums[r][v] += rows[static_cast<std::size_t>(r) * apart + k] * x;
         }
     }
 #pragma GCC unroll 4
@@ -41,21 +41,21 @@ void multiply_tile(const float* rows, std::size_t d, const float* panel, std::si
 }
 
 template <int V>
-void multiply_strip(const float* rows, std::size_t count, std::size_t d, const float* panel, std::size_t stride, float* out) {
+void multiply_strip(const float* rows, std::size_t apart, std::size_t count, std::size_t d, const float* panel, std::size_t stride, float* out) {
     std::size_t i = 0;
-    for (; i + kTileRows <= count; i += kTileRows) multiply_tile<V, kTileRows>(rows + i * d, d, panel, stride, out + i * stride);
-    for (; i < count; ++i) multiply_tile<V, 1>(rows + i * d, d, panel, stride, out + i * stride);
+    for (; i + kTileRows <= count; i += kTileRows) multiply_tile<V, kTileRows>(rows + i * apart, apart, d, panel, stride, out + i * stride);
+    for (; i < count; ++i) multiply_tile<V, 1>(rows + i * apart, apart, d, panel, stride, out + i * stride);
 }
 
-// out (count, stride) = rows (count, d) times panel (d, stride).
-inline void multiply(const float* rows, std::size_t count, std::size_t d, const float* panel, std::size_t stride, float* out) {
+// out (count, stride) = rows (count, d), `apart` from one another, times panel (d, stride).
+inline void multiply(const float* rows, std::size_t apart, std::size_t count, std::size_t d, const float* panel, std::size_t stride, float* out) {
     for (std::size_t first = 0; first < stride;) {
         const std::size_t left = (stride - first) / kWidth, take = left < kStrip ? left : kStrip;
         const float* strip = panel + first;
         float* to = out + first;
         switch (take) {
 #define SETWISE_CASE(V) \
-    case V: multiply_strip<V>(rows, count, d, strip, stride, to); break;
+    case V: multiply_strip<V>(rows, apart, count, d, strip, stride, to); break;
             SETWISE_CASE(1)
             SETWISE_CASE(2)
 #if SETWISE_LEVEL >= 1
@@ -70,11 +70,19 @@ inline void multiply(const float* rows, std::size_t count, std::size_t d, const 
     }
 }
 
-// panel[k][i] = tokens[i][k], zero beyond the tokens.
-inline void pack_panel(const float* tokens, std::size_t count, std::size_t d, std::size_t stride, float* panel) {
+inline void multiply(const float* rows, std::size_t count, std::size_t d, const float* panel, std::size_t stride, float* out) {
+    multiply(rows, d, count, d, panel, stride, out);
+}
+
+// panel[k][i] = tokens[i][k], zero beyond the tokens, which are `apart` from one another.
+inline void pack_panel(const float* tokens, std::size_t apart, std::size_t count, std::size_t d, std::size_t stride, float* panel) {
     std::memset(panel, 0, d * stride * sizeof(float));
     for (std::size_t i = 0; i < count; ++i)
-        for (std::size_t k = 0; k < d; ++k) panel[k * stride + i] = tokens[i * d + k];
+        for (std::size_t k = 0; k < d; ++k) panel[k * stride + i] = tokens[i * apart + k];
+}
+
+inline void pack_panel(const float* tokens, std::size_t count, std::size_t d, std::size_t stride, float* panel) {
+    pack_panel(tokens, d, count, d, stride, panel);
 }
 
 }  // namespace setwise::SETWISE_NAMESPACE

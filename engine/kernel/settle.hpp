@@ -6,52 +6,17 @@
 //     no matching is worth more than sum_i max_j(a_ij - p_j) + sum_j p_j.
 #pragma once
 
+#include "careful.hpp"
 #include "short_paths.hpp"
 
 namespace setwise::SETWISE_NAMESPACE {
-
-// An inner product within kCareful |a| |b|: four products at a time in float32, the sums of four in float64.
-constexpr double kCareful = 4.0 * kRoundoff * 1.01;
-
-typedef float Eight __attribute__((vector_size(32), aligned(4), may_alias));
-typedef double EightDoubles __attribute__((vector_size(64), may_alias));
-
-SETWISE_INLINE double added(const EightDoubles& s) { return ((s[0] + s[1]) + (s[2] + s[3])) + ((s[4] + s[5]) + (s[6] + s[7])); }
-
-// out[c] = <a, b[c]>; C at once, because one row of a serves them all.
-template <int C>
-void careful_products(const float* a, const float* const* b, std::size_t d, double* out) {
-    EightDoubles sums[C];
-#pragma GCC unroll 4
-    for (int c = 0; c < C; ++c) sums[c] = EightDoubles{};
-    std::size_t k = 0;
-    for (; k + 32 <= d; k += 32) {
-        Eight four[C];
-#pragma GCC unroll 4
-        for (int c = 0; c < C; ++c) four[c] = Eight{};
-#pragma GCC unroll 4
-        for (std::size_t t = 0; t < 32; t += 8) {
-            const Eight x = *reinterpret_cast<const Eight*>(a + k + t);
-#pragma GCC unroll 4
-            for (int c = 0; c < C; ++c) four[c] += x * *reinterpret_cast<const Eight*>(b[c] + k + t);
-        }
-#pragma GCC unroll 4
-        for (int c = 0; c < C; ++c) sums[c] += __builtin_convertvector(four[c], EightDoubles);
-    }
-#pragma GCC unroll 4
-    for (int c = 0; c < C; ++c) {
-        double total = added(sums[c]);
-        for (std::size_t t = k; t < d; ++t) total += static_cast<double>(a[t]) * static_cast<double>(b[c][t]);
-        out[c] = total;
-    }
-}
 
 // Rows and columns as tokens; an entry of the rough matrix is off by at most
 //     row_errors[i] * column_norms[j] + row_norms[i] * column_errors[j].
 struct RoughSides {
     const float *rows = nullptr, *columns = nullptr;  // (n, d), (m, d)
     const float *row_norms = nullptr, *column_norms = nullptr, *row_errors = nullptr, *column_errors = nullptr;
-    std::size_t d = 0;
+    std::size_t d = 0, row_spacing = 0, column_spacing = 0;
     double extent = 0.0;  // no entry is larger
 };
 
@@ -68,7 +33,7 @@ class Settler : public Assigner {
         values_ = values, sides_ = &sides, words_ = a.stride / kWords + 1;
         std::memset(known_.get(a.rows * words_), 0, a.rows * words_ * sizeof(std::uint64_t));
         exact_.get(a.rows * a.stride);
-        listed_.get(a.cols);
+        pairs_.get(a.rows * a.cols);
         Settled out;
         out.stopped = !solve_roughly(a, stop);
         while (!out.stopped && refine(a, out)) out.stopped = !solve_again(a, stop);
@@ -91,32 +56,46 @@ class Settler : public Assigner {
 
     // Computes what may contradict the matching. False: nothing does.
     bool refine(const Matrix& a, Settled& out) {
-        bool changed = false;
-        for (std::size_t i = 0; i < a.rows; ++i) {
-            const std::size_t own = static_cast<std::size_t>(column_.data()[i]);
-            if (!known(i, own)) compute(a, i, own, out), changed = true;
-        }
-        const double noise = 16.0 * kRoundoff * extent(a);
-        const float tolerance = static_cast<float>(noise);
+        const float tolerance = static_cast<float>(16.0 * kRoundoff * extent(a));
+        // Errors of d numbers at random are that part of their bound.
+        const float usual = 2.0f / static_cast<float>(__builtin_sqrt(static_cast<double>(sides_->d)));
+        std::size_t count = 0;
         for (std::size_t i = 0; i < a.rows; ++i) {
             const float* row = a.row(i);
             const std::size_t own = static_cast<std::size_t>(column_.data()[i]);
-            const float least = row[own] - prices_.data()[own] - tolerance;
             const Floats error = all(sides_->row_errors[i]), norm = all(sides_->row_norms[i]);
-            std::size_t count = 0;
-            for (std::size_t j = 0; j < a.stride; j += kWidth) {
-                const Floats doubt = error * loose(sides_->column_norms + j) + norm * loose(sides_->column_errors + j);
-                std::uint64_t near = bits(less(all(least), load(row + j) - load(prices_.data() + j) + doubt));
-                near &= ~(known_.data()[i * words_ + j / kWords] >> (j % kWords));
+            float least = row[own] - prices_.data()[own] - tolerance;
+            if (!known(i, own)) {
+                // Not known yet to lie where it seems to: what it lacks at most as a rule.
+                least -= usual * (sides_->row_errors[i] * sides_->column_norms[own] + sides_->row_norms[i] * sides_->column_errors[own]);
+                list(i, own, count);
+            }
+            for (std::size_t first = 0; first < a.stride; first += kWords) {
+                std::uint64_t near = 0;
+                for (std::size_t j = first; j < smaller(a.stride, first + kWords); j += kWidth) {
+                    const Floats doubt = error * loose(sides_->column_norms + j) + norm * loose(sides_->column_errors + j);
+                    near |= bits(less(all(least), load(row + j) - load(prices_.data() + j) + doubt)) << (j - first);
+                }
+                near &= ~known_.data()[i * words_ + first / kWords];
                 for (; near != 0; near &= near - 1) {
-                    const std::size_t column = j + static_cast<std::size_t>(__builtin_ctzll(near));
-                    if (column < a.cols) listed_.data()[count++] = static_cast<std::int32_t>(column);
+                    const std::size_t column = first + static_cast<std::size_t>(__builtin_ctzll(near));
+                    if (column < a.cols) list(i, column, count);
                 }
             }
-            compute(a, i, count, listed_.data(), out);
-            changed = changed || count > 0;
         }
-        return changed;
+        out.refined += count;
+        careful_products(sides_->rows, sides_->row_spacing, sides_->columns, sides_->column_spacing, sides_->d, pairs_.data(), count, sums_8_.get(count * 8));
+        for (std::size_t e = 0; e < count; ++e) {
+            const std::size_t at = pairs_.data()[e].row * a.stride + pairs_.data()[e].column;
+            exact_.data()[at] = added(reinterpret_cast<const EightDoubles*>(sums_8_.data())[e]);
+            values_[at] = static_cast<float>(exact_.data()[at]);
+        }
+        return count > 0;
+    }
+
+    void list(std::size_t i, std::size_t j, std::size_t& count) {
+        known_.data()[i * words_ + j / kWords] |= std::uint64_t{1} << (j % kWords);
+        pairs_.data()[count++] = {static_cast<std::uint32_t>(i), static_cast<std::uint32_t>(j)};
     }
 
     static SETWISE_INLINE Floats loose(const float* from) {
@@ -126,35 +105,6 @@ class Settler : public Assigner {
     }
 
     bool known(std::size_t i, std::size_t j) const { return (known_.data()[i * words_ + j / kWords] >> (j % kWords) & 1) != 0; }
-
-    void compute(const Matrix& a, std::size_t i, std::size_t j, Settled& out) {
-        const auto column = static_cast<std::int32_t>(j);
-        compute(a, i, 1, &column, out);
-    }
-
-    void compute(const Matrix& a, std::size_t i, std::size_t count, const std::int32_t* columns, Settled& out) {
-        const std::size_t d = sides_->d;
-        const float* row = sides_->rows + i * d;
-        out.refined += count;
-        for (std::size_t at = 0; at < count;) {
-            const float* b[4];
-            double products[4];
-            const std::size_t take = count - at >= 4 ? 4 : count - at >= 2 ? 2 : 1;
-            for (std::size_t c = 0; c < take; ++c) b[c] = sides_->columns + static_cast<std::size_t>(columns[at + c]) * d;
-            if (take == 4)
-                careful_products<4>(row, b, d, products);
-            else if (take == 2)
-                careful_products<2>(row, b, d, products);
-            else
-                careful_products<1>(row, b, d, products);
-            for (std::size_t c = 0; c < take; ++c, ++at) {
-                const auto j = static_cast<std::size_t>(columns[at]);
-                exact_.data()[i * a.stride + j] = products[c];
-                values_[i * a.stride + j] = static_cast<float>(products[c]);
-                known_.data()[i * words_ + j / kWords] |= std::uint64_t{1} << (j % kWords);
-            }
-        }
-    }
 
     // From the prices of before: rows whose column is still their best keep it, the others search anew.
     bool solve_again(const Matrix& a, const Stop& stop) {
@@ -191,8 +141,8 @@ class Settler : public Assigner {
     const RoughSides* sides_ = nullptr;
     std::size_t words_ = 0;
     Buffer<std::uint64_t> known_;
-    Buffer<double> exact_;
-    Buffer<std::int32_t> listed_;
+    Buffer<double> exact_, sums_8_;
+    Buffer<TokenPair> pairs_;
     ShortPaths short_;
 };
 

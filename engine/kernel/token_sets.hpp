@@ -14,47 +14,49 @@ namespace setwise::SETWISE_NAMESPACE {
 
 constexpr bool kHasBytes = SETWISE_LEVEL >= 3;  // without VNNI, float32 is as fast as int8 would be (docs/decisions/0085)
 
-// The same for all sets of one width d: order and signs of the numbers before each of two rounds of Hadamard transforms.
+// The same for all sets of one width d: in each round other signs and another order of the numbers, and Hadamard
+// transforms of 16 numbers that lie 16 apart (of all neighbours where d is small).
 class Turn {
   public:
     explicit Turn(std::size_t d) : d_(d) {
         while (block_ * 2 <= d && block_ < 256) block_ *= 2;
-        step_ = d / 2 + d / 8 + 1;
-        while (divisor(step_, d) != 1) ++step_;
+        if (block_ == 256) least_ = 16;
         std::uint32_t state = 0x9e3779b9u;
-        for (int round = 0; round < 2; ++round) {
-            float* signs = signs_[round].get(d);
-            for (std::size_t k = 0; k < d; ++k) {
-                state ^= state << 13, state ^= state >> 17, state ^= state << 5;
-                signs[k] = (state & 1u) != 0 ? 1.0f : -1.0f;
-            }
+        const auto draw = [&state] {  // Marsaglia's xorshift
+            state ^= state << 13, state ^= state >> 17, state ^= state << 5;
+            return state;
+        };
+        float* signs = signs_.get(kRounds * d);
+        for (std::size_t k = 0; k < kRounds * d; ++k) signs[k] = (draw() & 1u) != 0 ? 1.0f : -1.0f;
+        std::uint32_t* order = order_.get(d);
+        for (std::size_t k = 0; k < d; ++k) {
+            const std::size_t other = draw() % (k + 1);
+            order[k] = static_cast<std::uint32_t>(k);
+            order[k] = order[other];
+            order[other] = static_cast<std::uint32_t>(k);
         }
     }
 
-    // Turns the d numbers in `x`; `rest` is as long. Each round rounds every number log2(block) + 1 times, to 2^-24 of sums
-    // whose squares add up to |x|^2: within kError |x| in all.
-    static constexpr double kError = 0x1p-19;
+    // Turns the d numbers in `x`; `rest` is as long. A round rounds every number at most 9 times, each time to 2^-24 of what
+    // leaves the sum of all squares alone: within kError |x| in all.
+    static constexpr std::size_t kRounds = 3;
+    static constexpr double kError = 0x1p-18;
     void apply(float* x, float* rest) const {
-        for (std::size_t k = 0; k < d_; ++k) rest[k] = x[k] * signs_[0].data()[k];
-        round(rest, 0);
-        for (std::size_t k = 0, from = 0; k < d_; ++k, from = from + step_ < d_ ? from + step_ : from + step_ - d_) x[k] = rest[from] * signs_[1].data()[k];
-        round(x, d_ % block_);  // the numbers that the first round left out
+        for (std::size_t t = 0; t < kRounds; ++t) {
+            const float* signs = signs_.data() + t * d_;
+            const std::uint32_t* order = order_.data();
+            for (std::size_t k = 0; k < d_; ++k) rest[k] = x[order[k]] * signs[k];
+            round(rest, t % 2 == 0 ? 0 : d_ % block_);  // what one round leaves out at the end, the next does not
+            std::memcpy(x, rest, d_ * sizeof(float));
+        }
     }
 
   private:
-    static std::size_t divisor(std::size_t a, std::size_t b) {
-        while (b != 0) {
-            const std::size_t rest = a % b;
-            a = b, b = rest;
-        }
-        return a;
-    }
-
     void round(float* x, std::size_t first) const {
-        const float scale = static_cast<float>(1.0 / __builtin_sqrt(static_cast<double>(block_)));
+        const float scale = static_cast<float>(1.0 / __builtin_sqrt(static_cast<double>(block_ / least_)));
         for (std::size_t at = first; at + block_ <= d_; at += block_) {
             float* y = x + at;
-            for (std::size_t half = 1; half < block_; half *= 2)
+            for (std::size_t half = least_; half < block_; half *= 2)
                 for (std::size_t i = 0; i < block_; i += 2 * half)
                     for (std::size_t k = i; k < i + half; ++k) {
                         const float a = y[k], b = y[k + half];
@@ -64,28 +66,29 @@ class Turn {
         }
     }
 
-    std::size_t d_, block_ = 1, step_ = 1;
-    Buffer<float> signs_[2];
+    std::size_t d_, block_ = 1, least_ = 1;
+    Buffer<float> signs_;
+    Buffer<std::uint32_t> order_;
 };
 
 // What the levels know of sets; tokens and offsets belong to the caller and stay.
 class TokenSets {
   public:
     TokenSets(const float* tokens, const std::int64_t* offsets, const double* squares, std::size_t rows, std::size_t d)
-        : d(d), wide(round_up(d, 4)), rows_(rows), whole_(tokens), offsets_(offsets), turn_(d) {
+        : d(d), wide(round_up(d, 4)), apart(((d + 15) / 16 | 1) * 16), rows_(rows), whole_(tokens), offsets_(offsets), turn_(d) {
         const std::size_t t = first(rows);
         exponents_.get(rows);
-        bool apart = false;
+        bool far = false;
         for (std::size_t r = 0; r < rows; ++r) {
             int e = 0;
             if (squares[r] > 0.0) __builtin_frexp(__builtin_sqrt(squares[r]), &e);
             exponents_.data()[r] = e;
-            apart = apart || e > kFar || e < -kFar;
+            far = far || e > kFar || e < -kFar;
         }
-        if (apart) whole_ = scaled_.get(t * d + kPad);
-        for (std::size_t r = 0; r < rows && !apart; ++r) exponents_.data()[r] = 0;
-        if (apart) std::memcpy(scaled_.data(), tokens, t * d * sizeof(float));
-        centred_.get(t * d + kPad);
+        if (far) whole_ = scaled_.get(t * d + kPad);
+        for (std::size_t r = 0; r < rows && !far; ++r) exponents_.data()[r] = 0;
+        if (far) std::memcpy(scaled_.data(), tokens, t * d * sizeof(float));
+        centred_.get(t * apart + kPad);
         totals_.get(rows * d);
         Buffer<float>* const numbers[] = {&norms_, &whole_norms_, &byte_norms_, &errors_, &scales_};  // read in whole vectors
         for (Buffer<float>* one : numbers) std::memset(one->get(t + kPad), 0, (t + kPad) * sizeof(float));
@@ -103,15 +106,15 @@ class TokenSets {
         for (std::size_t k = 0; k < d; ++k) total[k] = 0.0;
         for (std::size_t i = 0; i < n; ++i)
             for (std::size_t k = 0; k < d; ++k) total[k] += static_cast<double>(whole(begin + i)[k]);
-        float* centred = centred_.data() + begin * d;
+        float* middle = centred_.data() + begin * apart;
         const double part = n > 0 ? 1.0 / static_cast<double>(n) : 0.0;
         for (std::size_t i = 0; i < n; ++i)
-            for (std::size_t k = 0; k < d; ++k) centred[i * d + k] = static_cast<float>(static_cast<double>(whole(begin + i)[k]) - total[k] * part);
+            for (std::size_t k = 0; k < d; ++k) middle[i * apart + k] = static_cast<float>(static_cast<double>(whole(begin + i)[k]) - total[k] * part);
         size_.data()[r] = whole_size_.data()[r] = 0.0;
         Buffer<float> turned, rest;
         turned.get(d), rest.get(wide);
         for (std::size_t i = begin; i < begin + n; ++i) {
-            size_.data()[r] += measure(centred_.data() + i * d, norms_.data()[i]);
+            size_.data()[r] += measure(centred(i), norms_.data()[i]);
             whole_size_.data()[r] += measure(whole(i), whole_norms_.data()[i]);
             if (kHasBytes) fill_bytes(i, turned.data(), rest.data());
         }
@@ -126,9 +129,10 @@ class TokenSets {
     const double* total(std::size_t r) const { return totals_.data() + r * d; }
     // Of token i, counted over all sets: itself or centred, and upper bounds of its norm.
     const float* whole(std::size_t i) const { return whole_ + i * d; }
-    const float* centred(std::size_t i) const { return centred_.data() + i * d; }
+    const float* centred(std::size_t i) const { return centred_.data() + i * apart; }
     const float* norms(bool square) const { return square ? norms_.data() : whole_norms_.data(); }
-    const float* tokens(bool square) const { return square ? centred_.data() : whole_; }
+    const float* token(std::size_t i, bool square) const { return square ? centred(i) : whole(i); }
+    std::size_t spacing(bool square) const { return square ? apart : d; }
     // Upper bounds of the set's norm and of its tokens' largest.
     double norm(std::size_t r, bool square) const { return square ? size_.data()[r] : whole_size_.data()[r]; }
     double largest(std::size_t r, bool square) const {
@@ -144,7 +148,7 @@ class TokenSets {
     const float* byte_norms() const { return byte_norms_.data(); }
     const std::int32_t* sums() const { return sums_.data(); }
 
-    const std::size_t d, wide;
+    const std::size_t d, wide, apart;  // centred tokens are `apart`: an odd number of lines, to use all of a cache
 
   private:
     static constexpr double kUp = 1.0 + 1e-6;  // covers the rounding to float32 too
@@ -167,11 +171,12 @@ class TokenSets {
     void fill_bytes(std::size_t i, float* turned, float* rest) {
         std::memcpy(turned, centred(i), d * sizeof(float));
         turn_.apply(turned, rest);
-        float largest = 0.0f;
+        float sizes[16] = {}, largest = 0.0f;  // side by side: one alone cannot be vectorised
         for (std::size_t k = 0; k < d; ++k) {
             const float size = __builtin_fabsf(turned[k]);
-            largest = size > largest ? size : largest;
+            sizes[k % 16] = size > sizes[k % 16] ? size : sizes[k % 16];
         }
+        for (const float size : sizes) largest = size > largest ? size : largest;
         const float scale = scales_.data()[i] = largest / 127.0f, inverse = scale > 0x1p-120f ? 1.0f / scale : 0.0f;
         std::int8_t* codes = codes_.data() + i * wide;
         std::int32_t sum = 0;

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "../machine.hpp"
+#include "approximate.hpp"
 #include "candidates.hpp"
 #include "judge.hpp"
 #include "ranking.hpp"
@@ -300,6 +301,7 @@ int main(int count, char** arguments) try {
     for (const Level* level : settings.levels) std::printf("level %s\n", level->name);
     step("assign", [&] { check_assign(settings, photos, judge); });
     step("not finite", [&] { check_not_finite(settings, judge); });
+    step("approximate", [&] { check_approximate(settings.levels, photos, settings.seeds, judge); });
     step("weigh", [&] { check_weigh(settings, photos, judge); });
     step("bytes", [&] { check_bytes(settings, judge); });
     step("stop", [&] { check_stop(settings, photos, judge); });
