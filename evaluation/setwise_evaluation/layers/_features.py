@@ -139,9 +139,8 @@ def layer_names(
 
     images: as in `features_of`; the first two (or the first batch) are run through the model once. Answer: name to the
     shape for one image, (c, h, w) with h w > 1 or (t, d) with t > 1 (class and register tokens counted), as the layer
-    gives it. For a module
-    that a pass calls several times the shape of its last call. The model is left as `features_of` leaves it. Raises
-    InvalidInput for no images.
+    gives it; for a module that a pass calls several times that of its last call. The model is left as `features_of`
+    leaves it. Raises InvalidInput for no images, and for TorchScript.
     """
     shapes: dict[str, tuple[int, ...]] = {}
     part = next(batches(model, images, 2, device), None)
