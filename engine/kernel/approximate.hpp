@@ -292,16 +292,17 @@ class Approximator {
         if (a.rows == 0) return columns == nullptr || trivial(view, columns);
         int exponent = 0;
         __builtin_frexp(a.size, &exponent);
-        exponent = exponent > -1000 ? exponent : -1000;
-        scale(a, static_cast<T>(__builtin_ldexp(1.0, -exponent / 2)), static_cast<T>(__builtin_ldexp(1.0, -exponent - -exponent / 2)));
-        float* prices = prices_.get(Padded<float>::stride(a.cols));
-        entropic_.prices(narrowed(a), regularisation, iterations, prices);
+        // By a power of two, in two factors: one alone may be out of range.
+        const double first = __builtin_ldexp(1.0, -exponent / 2), second = __builtin_ldexp(1.0, -exponent - -exponent / 2);
+        scaled_.reserve(a.rows, a.cols);
+        for (std::size_t i = 0; i < a.rows; ++i)
+            for (std::size_t j = 0; j < a.cols; ++j) scaled_.row(i)[j] = static_cast<float>(static_cast<double>(a.row(i)[j]) * first * second);
+        scaled_.pad();
+        float* prices = prices_.get(scaled_.width);
+        entropic_.prices(scaled_, regularisation, iterations, prices);
         double *row_side = turned ? v : u, *column_side = turned ? u : v;
-        transform(a, prices, row_side, column_side);
-        if (columns != nullptr) round(a, row_side, column_side, turned, view.n, columns);
-        const double back = __builtin_ldexp(1.0, exponent);
-        for (std::size_t i = 0; i < view.n; ++i) u[i] *= back;
-        for (std::size_t j = 0; j < view.m; ++j) v[j] *= back;
+        transform(a, prices, exponent, row_side, column_side);
+        if (columns != nullptr) round(a, first, second, row_side, column_side, turned, view.n, columns);
         return true;
     }
 
@@ -310,32 +311,16 @@ class Approximator {
         return view.n == 0 || view.m == 0;
     }
 
-    // By a power of two, in two factors: one alone may be out of range.
-    template <typename T>
-    static void scale(Padded<T>& a, T first, T second) {
-        for (std::size_t i = 0; i < a.rows; ++i)
-            for (std::size_t j = 0; j < a.cols; ++j) a.row(i)[j] = a.row(i)[j] * first * second;
-    }
-
-    static const Padded<float>& narrowed(const Padded<float>& a) { return a; }
-    const Padded<float>& narrowed(const Padded<double>& a) {
-        floats_.reserve(a.rows, a.cols);
-        for (std::size_t i = 0; i < a.rows; ++i)
-            for (std::size_t j = 0; j < a.cols; ++j) floats_.row(i)[j] = static_cast<float>(a.row(i)[j]);
-        floats_.pad();
-        return floats_;
-    }
-
     // Feasible prices, in double: u_i = max_j(a_ij - v_j), then the least v_j for them.
     template <typename T>
-    void transform(const Padded<T>& a, const float* prices, double* u, double* v) {
+    void transform(const Padded<T>& a, const float* prices, int exponent, double* u, double* v) {
         using D = Padded<double>;
         typedef T Part __attribute__((vector_size(sizeof(T) * D::kLanes), may_alias));
         const auto entries = [](const T* p) { return __builtin_convertvector(*reinterpret_cast<const Part*>(p), D::Vector); };
         double *least = least_.get(a.width), *from = from_.get(a.width);
         const bool square = a.rows == a.cols;
         for (std::size_t j = 0; j < a.width; ++j) {
-            from[j] = j < a.cols ? static_cast<double>(prices[j]) : 0.0;
+            from[j] = j < a.cols ? __builtin_ldexp(static_cast<double>(prices[j]), exponent) : 0.0;
             least[j] = square ? -1e308 : 0.0;
         }
         for (std::size_t i = 0; i < a.rows; ++i) {
@@ -350,20 +335,22 @@ class Approximator {
 
     // Greedy on the plan exp((a - u - v) / eps): on what is under the exponential, the order is the same.
     template <typename T>
-    void round(const Padded<T>& a, const double* u, const double* v, bool turned, std::size_t n, std::int32_t* columns) {
-        for (std::size_t i = 0; i < a.rows; ++i) {  // a may be floats_ itself
+    void round(const Padded<T>& a, double first, double second, const double* u, const double* v, bool turned, std::size_t n,
+               std::int32_t* columns) {
+        for (std::size_t i = 0; i < a.rows; ++i) {
             const double own = u[i];
-            for (std::size_t j = 0; j < a.cols; ++j) floats_.row(i)[j] = static_cast<float>(static_cast<double>(a.row(i)[j]) - own - v[j]);
+            for (std::size_t j = 0; j < a.cols; ++j)
+                scaled_.row(i)[j] = static_cast<float>((static_cast<double>(a.row(i)[j]) - own - v[j]) * first * second);
         }
-        if (!turned) return narrow_.solve(floats_, columns);
-        std::int32_t* partners = partners_.get(floats_.rows);
-        narrow_.solve(floats_, partners);
+        if (!turned) return narrow_.solve(scaled_, columns);
+        std::int32_t* partners = partners_.get(scaled_.rows);
+        narrow_.solve(scaled_, partners);
         for (std::size_t i = 0; i < n; ++i) columns[i] = -1;
-        for (std::size_t r = 0; r < floats_.rows; ++r) columns[partners[r]] = static_cast<std::int32_t>(r);
+        for (std::size_t r = 0; r < scaled_.rows; ++r) columns[partners[r]] = static_cast<std::int32_t>(r);
     }
 
     Padded<double> doubles_;
-    Padded<float> floats_;
+    Padded<float> floats_, scaled_;
     Greedy<double> wide_;
     Greedy<float> narrow_;
     Sinkhorn entropic_;

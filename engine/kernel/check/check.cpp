@@ -12,6 +12,7 @@
 #include "candidates.hpp"
 #include "judge.hpp"
 #include "ranking.hpp"
+#include "sums.hpp"
 
 namespace {
 
@@ -306,6 +307,7 @@ int main(int count, char** arguments) try {
     step("bytes", [&] { check_bytes(settings, judge); });
     step("stop", [&] { check_stop(settings, photos, judge); });
     step("ranker", [&] { check_rankers(settings.levels, photos, settings.seeds, settings.threads, std::min<std::size_t>(settings.largest, 40), judge); });
+    step("sums", [&] { check_sums(settings.levels, photos, settings.seeds, settings.threads, settings.largest, judge); });
     step("threads", [&] { check_threads(settings, photos, judge); });
     std::printf("%ld checks, %ld wrong\n", judge.tried(), judge.wrong());
     return judge.wrong() == 0 ? 0 : 1;
