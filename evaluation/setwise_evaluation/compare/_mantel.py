@@ -60,7 +60,7 @@ def mantel(
     one would be wrong: the n - 1 similarities of one image are not independent.
 
     The images must be exchangeable: for frames of a few films, or crops of a few pictures, p is too small; test on one
-    image of each. Time: n^2 a permutation (9999 of 100 images: 0.3 s, of 1000 images: half a minute); kendall sorts each
+    image of each. Time: n^2 a permutation (9999 of 100 images: 0.3 s, of 1000 images: 30 s); kendall sorts each
     time, so give it fewer permutations. `seed` makes it repeatable; numpy's global state is not touched.
 
     Source: Mantel, "The detection of disease clustering and a generalized regression approach", Cancer Research 27,
