@@ -53,7 +53,7 @@ def _places(kernels: dict[float, list[str]]) -> str:
     groups: dict[tuple[str, ...], list[str]] = {}
     for overlap, names in kernels.items():
         groups.setdefault(tuple(names), []).append(f"{overlap:g}")
-    return " and ".join(f"{_and(overlaps)} ({_kernels(names)})" for names, overlaps in groups.items())
+    return ", ".join(f"{_and(overlaps)} ({_kernels(names)})" for names, overlaps in groups.items())
 
 
 def _kernels(names: tuple[str, ...]) -> str:
