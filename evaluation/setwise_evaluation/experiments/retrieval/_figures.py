@@ -45,7 +45,7 @@ def _curves(panel: Axes, study: Retrieval, name: str) -> None:
     numbers = " of counted labels" if APART in study.measures else ""
     panel.set_ylabel(f"mean F1@k{numbers}")
     panel.set_title(f"{name}: cosine kernel (dotted line: chance)", fontsize=9)
-    panel.legend(fontsize=8, frameon=False)
+    panel.legend(fontsize=8, frameon=False, loc="upper right")  # lines fall from left to right
 
 
 def _dots(panel: Axes, study: Retrieval, name: str) -> None:
