@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,8 @@ _LOOKS = MappingProxyType(
 )
 """Colour, marker and line of each kind of coarse vector."""
 
+_LEAST_TOP = 0.75
+_LEAST_RATIO = 7.0
 _TICKS = tuple(step * 10.0**power for power in range(-3, 6) for step in (1, 2, 5))
 _ADVISED: dict[str, Any] = {
     "marker": "o",
@@ -101,15 +104,22 @@ def _mark_advice(left: Axes, right: Axes, study: RecallStudy) -> None:
 
 def _label(left: Axes, right: Axes, study: RecallStudy) -> None:
     lowest = min(curve.recall[0].low for curve in study.curves)
-    for panel in (left, right):
-        panel.set_xscale("log")
-        panel.set_ylim(max(0.0, lowest - 0.05), 1.03)
+    costs = [cost for curve in study.curves for cost in curve.nominal_ms]
+    for panel, first, last in ((left, study.counts[0], study.counts[-1]), (right, min(costs), max(costs))):
+        _log_axis(panel, first, last)
+        panel.set_ylim(max(0.0, min(lowest - 0.05, _LEAST_TOP)), 1.03)
         panel.set_ylabel(f"share of the exact top {study.k} recalled")
-        first, last = panel.get_xlim()
-        ticks = [tick for tick in _TICKS if first <= tick <= last]
-        panel.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-        panel.minorticks_off()
     left.set_xlabel("candidates K (images recalled)")
     left.set_title("(a) exact coarse order", loc="left", fontsize=10)
     right.set_xlabel("nominal time of a query (ms)")
     right.set_title("(b) best of all settings for the time", loc="left", fontsize=10)
+
+
+def _log_axis(panel: Axes, first: float, last: float) -> None:
+    """So wide that at least two ticks lie in it, also where all values are one."""
+    wide = max(1.25, math.sqrt(_LEAST_RATIO * first / last))
+    panel.set_xscale("log")
+    panel.set_xlim(first / wide, last * wide)
+    ticks = [tick for tick in _TICKS if first / wide <= tick <= last * wide]
+    panel.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    panel.minorticks_off()
