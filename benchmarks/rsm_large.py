@@ -3,8 +3,8 @@
     OMP_NUM_THREADS=1 python benchmarks/rsm_large.py --work build/benchmarks --images 10000 --tokens 16 --dims 32
 
 Makes a collection of random sets (once), runs `setwise rsm` on it in a process of its own, kills that after some tiles,
-and runs the same command again to the end. Peak memory is the system's count for the processes, pages of mapped files
-(the collection's) included.
+and runs the same command again to the end. Peak memory is the system's count for the processes, with and without the
+pages of mapped files (the collection, the sums), which the system takes back when it needs them.
 """
 
 from __future__ import annotations
@@ -44,17 +44,27 @@ def made(folder: Path, images: int, tokens: int, dims: int) -> Path:
     return folder
 
 
-def run(command: list[str], done: Path, stop_after: int | None) -> tuple[float, int]:
-    """Seconds until the end, or until so many tiles were stored and it was killed; and tiles stored."""
-    begun = time.perf_counter()
+def run(command: list[str], done: Path, stop_after: int | None) -> tuple[float, int, float]:
+    """Seconds until the end or the kill after so many tiles were stored; tiles stored; the most MiB of its own."""
+    begun, most = time.perf_counter(), 0.0
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while process.poll() is None:
         if stop_after is not None and done.exists() and sum(done.read_bytes()) >= stop_after:
             process.send_signal(signal.SIGKILL)
+        most = max(most, own_memory(process.pid))
         time.sleep(0.02)
     if process.returncode not in (0, -signal.SIGKILL):
         raise SystemExit(f"setwise rsm ended with {process.returncode}")
-    return time.perf_counter() - begun, sum(done.read_bytes())
+    return time.perf_counter() - begun, sum(done.read_bytes()), most
+
+
+def own_memory(process: int) -> float:
+    """MiB that a process has to itself now."""
+    try:
+        status = Path(f"/proc/{process}/status").read_text()
+    except OSError:
+        return 0.0
+    return sum(int(line.split()[1]) for line in status.splitlines() if line.startswith("RssAnon")) / 2**10
 
 
 def main() -> None:
@@ -73,14 +83,15 @@ def main() -> None:
     command = [sys.executable, "-c", _COMMAND, "rsm", str(collection), "--out", str(out), "--kernel", "cosine"]
     command += ["--kernel", "rbf", "--threads", str(args.threads)]
     done = out / "rsm-store" / "done"
-    first, tiles = run(command, done, 100)
+    first, tiles, own = run(command, done, 100)
     say(f"killed after {first:.0f} s with {tiles} tiles stored")
-    second, _ = run(command, done, None)
+    second, _, more = run(command, done, None)
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**10
     print(f"{machine()}; {args.images:,} sets of {args.tokens} x {args.dims}, {args.threads} threads")
     print(f"killed after {first:.0f} s with {tiles} tiles stored, then {second:.0f} s to the end with both kernels,")
     print(f"figures and table; {1e6 * (first + second) / (args.images**2 / 2):.2f} us a pair in all;")
-    print(f"peak resident memory {peak:,.0f} MiB; one matrix has {args.images**2 * 8 / 2**20:,.0f} MiB on disk")
+    print(f"peak resident memory {peak:,.0f} MiB, {max(own, more):,.0f} of it not of mapped files;")
+    print(f"one matrix has {args.images**2 * 8 / 2**20:,.0f} MiB on disk")
 
 
 if __name__ == "__main__":

@@ -148,8 +148,6 @@ def _images(source: Path, args: argparse.Namespace) -> tuple[Any, list[str] | No
 
 def _write(output: Output, matrix: Rsm, args: argparse.Namespace) -> None:
     """The matrix in every kernel, its figures, and one table."""
-    import numpy as np
-
     from setwise_evaluation.rsm import heat_map, summarise
 
     kernels = list(dict.fromkeys(args.kernel or ["cosine"]))
@@ -161,13 +159,7 @@ def _write(output: Output, matrix: Rsm, args: argparse.Namespace) -> None:
     rows = []
     for kernel in kernels:
         summary = summarise(matrix, kernel, args.sigma)
-
-        def write(path: Path, kernel: str = kernel) -> None:
-            out = np.lib.format.open_memmap(path, "w+", np.float64, matrix.shape)
-            matrix.read(kernel, args.sigma, out=out)
-            out.flush()
-
-        output.file(f"rsm-{kernel}.npy", write)
+        output.file(f"rsm-{kernel}.npy", functools.partial(matrix.write, kernel=kernel, sigma=args.sigma))
         figure, caption = heat_map(matrix, kernel, args.sigma, names=names)
         output.figure(f"rsm-{kernel}", figure, caption=caption)
         rows.append([kernel, summary.sigma, summary.pairs, summary.mean, summary.spread, summary.least, summary.most])

@@ -21,14 +21,17 @@ class MatrixFile:
     system then reports an error instead of killing the process, and nothing of it counts as the process's memory.
     """
 
-    def __init__(self, path: Path, shape: tuple[int, int]) -> None:
-        """Opens the file or makes it. Raises OSError, and CorruptError when it is there with another shape."""
+    def __init__(self, path: Path, shape: tuple[int, int], *, new: bool = False) -> None:
+        """Opens the file or makes it, with `new` only the latter.
+
+        Raises OSError, and CorruptError when it is there with another shape.
+        """
         self.path, self._columns = path, shape[1]
         header = io.BytesIO()
         np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": shape})
         self._start = header.tell()
         size = self._start + 8 * shape[0] * shape[1]
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | (os.O_EXCL if new else 0), 0o666)
         try:
             if os.fstat(self._file).st_size == 0:
                 _reserve(self._file, size)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -16,6 +18,7 @@ from setwise_engine.matching import Floats, Kernel
 from setwise_evaluation.matchers import Matching
 from setwise_evaluation.rsm._folder import load_parts, save_parts
 from setwise_evaluation.rsm._kernels import kernel_of, matched_squares, read, sigma_of
+from setwise_evaluation.rsm._matrix_file import MatrixFile
 
 __all__ = ["Rsm"]
 
@@ -101,18 +104,24 @@ class Rsm:
 
     @functools.cached_property
     def _median_sigma(self) -> float:
-        squares = np.concatenate([np.zeros(0), *self._distances()])
+        squares = self._distances()
         median = float(np.median(squares, overwrite_input=True)) if squares.size else 0.0
         if median <= 0.0:
             why = "half of the pairs are at distance 0" if squares.size else "there is one image only"
             raise InvalidInput(f"no sigma can be taken from the distances: {why}; give sigma", field="sigma")
         return float(np.sqrt(median))
 
-    def _distances(self) -> Iterator[NDArray[np.float64]]:
-        """Matched squared distances of the pairs that count, strip by strip."""
+    def _distances(self) -> NDArray[np.float64]:
+        """Matched squared distances of the pairs that count: one array, filled strip by strip, not two of its size."""
+        n, m = self.shape
+        pairs = n * m if not self.symmetric else n * (n - 1) // (1 if self.matching is Matching.MAXSIM else 2)
+        found, count = np.empty(pairs), 0
         for strip in self._strips():
             squares = matched_squares(self.sums[strip], self.row_squares[strip], self.column_squares)
-            yield squares[self.different(strip)]
+            part = squares[self.different(strip)]
+            found[count : count + part.size] = part
+            count += part.size
+        return found
 
     def different(self, strip: slice) -> NDArray[np.bool_]:
         """Which pairs of a strip of rows count: different images, each pair of a symmetric matrix once. (rows, M)."""
@@ -152,6 +161,15 @@ class Rsm:
             raise InvalidInput("eigenvalues need a symmetric matrix; compare images with themselves", field="symmetric")
         values = self.values if kernel is None else self.read(kernel, sigma)
         return float(np.linalg.eigvalsh(values)[0])
+
+    def write(self, path: str | os.PathLike[str], kernel: str, sigma: float | None = None) -> None:
+        """Write `read(kernel, sigma)` to a new .npy file, strip by strip: a matrix may be larger than memory.
+
+        Raises OSError when it cannot be written, FileExistsError when the file is there.
+        """
+        with closing(MatrixFile(Path(path), self.shape, new=True)) as file:
+            for rows, values in self.strips(kernel, sigma):
+                file.write(rows.start, 0, values)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write everything to a new or empty folder, from which `load` reads it. Raises Unavailable when it cannot."""

@@ -83,13 +83,14 @@ def test_memory_is_that_of_the_tiles_and_not_of_the_matrix(tmp_path: Path, monke
     tracemalloc.start()
     try:
         matrix = rsm(tmp_path / "tokens.npy", matching="none", tile=120, store=tmp_path / "store")
-        out = np.lib.format.open_memmap(tmp_path / "cosine.npy", "w+", np.float64, (1200, 1200))
-        matrix.read("cosine", out=out)
+        matrix.write(tmp_path / "cosine.npy", "cosine")
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert peak < 6 << 20
-    assert out[3, 4] == out[4, 3] == matrix.read("cosine")[3, 4]
+    np.testing.assert_array_equal(np.load(tmp_path / "cosine.npy"), matrix.values)
+    with pytest.raises(FileExistsError):
+        matrix.write(tmp_path / "cosine.npy", "rbf")
 
 
 def test_finished_tiles_are_not_computed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
