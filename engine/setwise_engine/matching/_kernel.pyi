@@ -32,20 +32,6 @@ def assign(matrices: Sequence[Annotated[NDArray, dict(shape=(None, None), device
     Raises ValueError when a matrix is not of a floating-point type or holds NaN or infinity.
     """
 
-def greedy(matrices: Sequence[Annotated[NDArray, dict(shape=(None, None), device='cpu', writable=False)]], threads: int = 1, level: str = '') -> NDArray[numpy.int32]:
-    """
-    Greedy matchings: the column of each row (-1: none), one matrix after the other.
-
-    Raises ValueError when a matrix is not of a floating-point type or holds NaN or infinity.
-    """
-
-def sinkhorn(matrices: Sequence[Annotated[NDArray, dict(shape=(None, None), device='cpu', writable=False)]], regularisation: float, iterations: int, round: bool = True, threads: int = 1, level: str = '') -> tuple:
-    """
-    Sinkhorn's plans rounded to matchings: columns (-1: none; empty unless `round`), row and column prices.
-
-    Raises ValueError when a matrix is not of a floating-point type or holds NaN or infinity.
-    """
-
 class Block:
     """Sets that lie together in memory; keeps the arrays alive."""
 
@@ -61,3 +47,29 @@ class Ranker:
     def add(self, blocks: Sequence[Block], keys: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)], places: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)], check: object) -> None: ...
 
     def result(self) -> tuple: ...
+
+class Sets:
+    """Sets of finite float32 tokens, prepared; keeps the arrays alive."""
+
+    def __init__(self, tokens: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], offsets: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)], squares: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)], threads: int, check: object, level: str = '') -> None: ...
+
+def matched_sums(a: Sets, b: Sets, threads: int, check: object) -> tuple:
+    """
+    Matched sums and gaps of all pairs, float64 (rows of a, rows of b) each; the same object twice: mirrored.
+
+    Raises ValueError when d differs, and whatever `check` raises.
+    """
+
+def greedy(matrices: Sequence[Annotated[NDArray, dict(shape=(None, None), device='cpu', writable=False)]], threads: int = 1, level: str = '') -> NDArray[numpy.int32]:
+    """
+    Greedy matchings: the column of each row (-1: none), one matrix after the other.
+
+    Raises ValueError when a matrix is not of a floating-point type or holds NaN or infinity.
+    """
+
+def sinkhorn(matrices: Sequence[Annotated[NDArray, dict(shape=(None, None), device='cpu', writable=False)]], regularisation: float, iterations: int, round: bool = True, threads: int = 1, level: str = '') -> tuple:
+    """
+    Sinkhorn's plans rounded to matchings: columns (-1: none; empty unless `round`), row and column prices.
+
+    Raises ValueError when a matrix is not of a floating-point type or holds NaN or infinity.
+    """
