@@ -22,4 +22,4 @@ def test_axes_are_named_and_have_ticks(collection: Collection, counts: list[int]
         assert sum(low <= tick <= high for tick in panel.get_xticks()) >= 2
     [legend] = figure.legends
     names = [text.get_text() for text in legend.get_texts()]
-    assert names == ["sqrtcov16", "mean", "wanted recall", "advised"]
+    assert names == ["sqrtcov16", "mean", "wanted recall", "advised" if study.advice.cheapest else "nearest"]
