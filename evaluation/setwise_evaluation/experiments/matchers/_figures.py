@@ -87,6 +87,6 @@ def _dressed(panel: Axes, rows: Sequence[Cost] | Sequence[Quality], title: str, 
     sizes = sorted({one.tokens for one in rows})
     panel.set(xscale="log", yscale="log", xlabel="tokens an image", ylabel=label)
     panel.set_title(title, fontsize=11)
-    panel.set_xticks(sizes, [str(n) for n in sizes], rotation=45)
+    panel.set_xticks(sizes, [str(n) for n in sizes], rotation=60, ha="right", rotation_mode="anchor")
     panel.xaxis.set_minor_locator(NullLocator())
     panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

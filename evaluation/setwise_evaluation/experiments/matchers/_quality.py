@@ -14,14 +14,15 @@ from setwise_evaluation.compare import correlate
 from setwise_evaluation.experiments.matchers._variants import EXACT, Variant, variants_for
 from setwise_evaluation.matchers import Matching, matched_tile
 
-__all__ = ["FEWEST", "Quality", "quality"]
+__all__ = ["BASELINES", "FEWEST", "Quality", "quality"]
 
 Floats = NDArray[np.float64]
 
 FEWEST = 10
 """From how many images on a correlation of two RSMs is told: 45 pairs."""
 
-_BASELINES = (Variant("same positions", Matching.NONE), Variant("Chamfer", Matching.CHAMFER))
+BASELINES = (Variant("same positions", Matching.NONE), Variant("Chamfer", Matching.CHAMFER))
+"""What pairs no tokens one to one by affinity: to be compared by RSMs only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +50,8 @@ def quality(
     """Every matcher on all pairs of images of one size, and for comparison no matching at all.
 
     tokens: (n, t, d) of n >= 2 images. Losses are relative to the optimum of the same pair. The two baselines pair no
-    tokens one to one by affinity, so that only their RSMs are compared. progress: called with a matcher's name before
-    it begins. Raises InvalidInput for other shapes.
+    tokens one to one by affinity, so that only their RSMs are compared, where there are `FEWEST` images. progress:
+    called with a matcher's name before it begins. Raises InvalidInput for other shapes.
     """
     if tokens.ndim != 3 or len(tokens) < 2:
         raise InvalidInput(f"tokens have shape {tokens.shape}; give (images, tokens, numbers) of 2 images or more")
@@ -58,7 +59,7 @@ def quality(
     norms = np.sqrt(np.outer(sets.squares, sets.squares))
     found: list[Quality] = []
     best: Floats | None = None
-    for variant in [*variants_for(tokens.shape[1]), *_BASELINES]:
+    for variant in [*variants_for(tokens.shape[1]), *(BASELINES if len(sets) >= FEWEST else ())]:
         if progress is not None:
             progress(variant.name)
         tile = matched_tile(variant.matching, sets, options=variant.options, threads=threads)
@@ -74,7 +75,7 @@ def _compared(variant: Variant, tokens: int, tile: MatchedSums, best: Floats, no
         pearson, spearman = (
             correlate(tile.values / norms, best / norms, method=how) for how in ("pearson", "spearman")
         )
-    if variant not in _BASELINES:
+    if variant not in BASELINES:
         scale = np.abs(best[upper])
         losses = (best - tile.values)[upper] / scale
         loss, worst = float(np.median(losses)), float(losses.max())

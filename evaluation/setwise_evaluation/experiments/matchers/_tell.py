@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from setwise_evaluation.experiments.matchers._figures import gap_figure, time_figure
 from setwise_evaluation.experiments.matchers._times import Cost
-from setwise_evaluation.experiments.matchers._verdict import exact_total, verdict
+from setwise_evaluation.experiments.matchers._verdict import exact_total, of_the_rsm, verdict
 
 if TYPE_CHECKING:
     from setwise_evaluation.experiments.matchers._quality import Quality
@@ -28,6 +28,7 @@ includes its certified gap; exact's its proof. Total: beside that of an exact pa
 def tell(output: Output, found: Sequence[Quality], costs: Sequence[Cost]) -> list[str]:
     """Write everything into the output; returns the verdict, or a remark that nothing was timed."""
     statements = verdict(found, costs) if costs else ["Nothing was timed, so that nothing is said of what pays."]
+    statements += of_the_rsm(found)
     for statement in statements:
         output.text(statement)
     if costs:

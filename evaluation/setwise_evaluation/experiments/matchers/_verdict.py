@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from setwise_evaluation.experiments.matchers._quality import Quality
+from setwise_evaluation.experiments.matchers._quality import BASELINES, Quality
 from setwise_evaluation.experiments.matchers._times import FUSED, LAPX, SCIPY, Cost
 from setwise_evaluation.experiments.matchers._variants import EXACT, VARIANTS
 
-__all__ = ["exact_total", "verdict"]
+__all__ = ["exact_total", "of_the_rsm", "verdict"]
 
 _HALF = 0.5  # of a pair's time: what an approximation must save before we say that it pays
 _LITTLE = 0.01  # of the optimum
@@ -34,6 +34,25 @@ def verdict(found: Sequence[Quality], costs: Sequence[Cost]) -> list[str]:
         *(_from(name, costs, losses) for name in names),
         _without_much_loss(costs, losses, names),
     ]
+
+
+def of_the_rsm(found: Sequence[Quality]) -> list[str]:
+    """One sentence: how the RSMs of approximations, and of no matching at all, agree with the exact one."""
+    names = [one.name for one in BASELINES]
+    told = [one for one in found if one.pearson is not None and one.spearman is not None]
+    parts = []
+    for who, own in [("approximations", [one for one in told if one.matcher not in names])] + [
+        (name, [one for one in told if one.matcher == name]) for name in names
+    ]:
+        if own:
+            pearson, spearman = [one.pearson or 0.0 for one in own], [one.spearman or 0.0 for one in own]
+            parts.append(f"{who} {_range(pearson)} (Spearman {_range(spearman)})")
+    return [f"Pearson correlation of cosine RSMs with the exact one: {'; '.join(parts)}."] if parts else []
+
+
+def _range(values: Sequence[float]) -> str:
+    low, high = f"{min(values):.3f}", f"{max(values):.3f}"
+    return low if low == high else f"{low} to {high}"
 
 
 def _at(costs: Sequence[Cost], tokens: int) -> list[Cost]:
@@ -110,4 +129,4 @@ def _time(seconds: float) -> str:
     for unit, size in (("s", 1.0), ("ms", 1e-3)):
         if seconds >= size:
             return f"{seconds / size:.3g} {unit}"
-    return f"{seconds * 1e6:.3g} us"
+    return f"{seconds * 1e6:.3g} µs"
