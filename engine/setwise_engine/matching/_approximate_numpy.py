@@ -52,7 +52,8 @@ def entropic_prices(A: Floats, regularisation: float, iterations: int) -> Floats
     """
     n, m = A.shape
     eps = regularisation * float((A.max(axis=1) - A.mean(axis=1)).mean())
-    v = n / (2.0 * m) * (A.max(axis=0) if n == m else A.max(axis=0).clip(min=0.0))
+    most: Floats = A.max(axis=0)
+    v: Floats = n / (2.0 * m) * (most if n == m else most.clip(min=0.0))
     if eps <= 0.0:
         return v
     eps = max(eps, 1e-7 * float(np.abs(A).max()))
@@ -66,9 +67,9 @@ def entropic_prices(A: Floats, regularisation: float, iterations: int) -> Floats
 
 def feasible(A: Floats, v: Floats) -> tuple[Floats, Floats]:
     """u_i = max_j (A_ij - v_j), then the least v for them, not below 0 when columns stay free."""
-    u = (A - v).max(axis=1)
-    v = (A - u[:, None]).max(axis=0)
-    return u, v if A.shape[0] == A.shape[1] else np.maximum(v, 0.0)
+    u: Floats = (A - v).max(axis=1)
+    least: Floats = (A - u[:, None]).max(axis=0)
+    return u, least if A.shape[0] == A.shape[1] else least.clip(min=0.0)
 
 
 def _soft_maximum(A: Floats, eps: float, axis: int) -> Floats:
