@@ -7,10 +7,11 @@ import ast
 import difflib
 import importlib
 import importlib.util
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from setwise_evaluation._threads import cores
 
 __all__ = ["EXPERIMENTS", "HELP", "main"]
 
@@ -50,12 +51,7 @@ def _configure(parser: argparse.ArgumentParser, *, measures: bool) -> None:
     if not measures:
         return
     add("--seed", type=int, default=1, metavar="N", help="all that is random follows from it (default 1)")
-    add("--threads", type=int, default=_cores(), metavar="N", help="threads (default: one a core)")
-
-
-def _cores() -> int:
-    allowed = getattr(os, "sched_getaffinity", None)  # not on every system
-    return len(allowed(0)) if allowed else os.cpu_count() or 1
+    add("--threads", type=int, default=cores(), metavar="N", help="threads (default: one a core)")
 
 
 def _overview() -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+
+from setwise_evaluation._threads import so_many
 
 if TYPE_CHECKING:
     from setwise_evaluation._images import ImageSource
@@ -45,10 +46,13 @@ def one_model(output: Output, args: argparse.Namespace, model: str, images: Sequ
 
 
 def _classified(output: Output, args: argparse.Namespace, model: str, images: Sequence[ImageSource]) -> Classified:
+    import torch
+
     from setwise_evaluation.classifiers import classify, load_classifier
 
     began = time.perf_counter()
-    with _torch_threads(args.threads):
+    # torch's threads split its sums, hence decide the last digits.
+    with so_many(args.threads, torch.get_num_threads, torch.set_num_threads):
         network = load_classifier(model, image_size=args.image_size, weights=args.weights, download=args.download)
         seen = classify(images, model=network, progress=lambda done, all_: _say(f"{model}: {done} of {all_} images"))
     output.input(f"weights of {model}", sha256=network.info.weights)
@@ -109,19 +113,6 @@ def _results(seen: Classified, found: Agreement) -> dict[str, Any]:
         "correlations": {" / ".join(key): one for key, one in found.correlations.items()},
         "semantic less": {" / ".join(key): one for key, one in found.differences.items()},
     }
-
-
-@contextmanager
-def _torch_threads(count: int) -> Iterator[None]:
-    """torch's own threads for as long as the network runs: they split its sums, hence decide the last digits."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _say(text: str) -> None:

@@ -6,10 +6,9 @@ trained on, how many lists are probed. A test holds the two to each other.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import re
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 import faiss
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from setwise_engine.errors import InvalidInput
+from setwise_evaluation._threads import so_many
 from setwise_evaluation.experiments.recall._types import Setting
 from setwise_evaluation.experiments.recall._vectors import Vectors
 
@@ -103,12 +103,6 @@ def _parameters(index: Any, count: int) -> Any:
     return None
 
 
-@contextlib.contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """So many OpenMP threads for FAISS; the setting is put back, because torch may share it."""
-    before = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(count)
-    try:
-        yield
-    finally:
-        faiss.omp_set_num_threads(before)
+def _threads(count: int) -> AbstractContextManager[None]:
+    """So many OpenMP threads for FAISS."""
+    return so_many(count, faiss.omp_get_max_threads, faiss.omp_set_num_threads)

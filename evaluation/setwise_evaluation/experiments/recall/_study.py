@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from time import perf_counter
 
@@ -14,6 +13,7 @@ from setwise_engine.feature_set import FeatureSet
 from setwise_engine.filters import Filter
 from setwise_engine.matching import Kernel
 from setwise_engine.search import comparable
+from setwise_evaluation._threads import cores
 from setwise_evaluation.experiments.recall._advice import advise
 from setwise_evaluation.experiments.recall._answers import answer_all
 from setwise_evaluation.experiments.recall._case import settle
@@ -78,7 +78,7 @@ def recall_study(
         else:
             asked = _named(queries, collection)
         case, notes = settle(
-            collection, snapshot, asked, where=where, k=k, counts=counts, kernel=kernel, threads=threads or _cores()
+            collection, snapshot, asked, where=where, k=k, counts=counts, kernel=kernel, threads=threads or cores()
         )
         answers = answer_all(case, draws, progress)
         asker = Asker(case, answers.tops, draws, progress)
@@ -126,9 +126,3 @@ def _named(queries: Sequence[Query | FeatureSet], collection: Collection) -> lis
         query if isinstance(query, Query) else Query(str(place), comparable(query, collection.encoder))
         for place, query in enumerate(queries)
     ]
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    allowed = getattr(os, "sched_getaffinity", None)  # not on every system
-    return len(allowed(0)) if allowed else os.cpu_count() or 1
