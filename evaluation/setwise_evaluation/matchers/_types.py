@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import StrEnum
+from numbers import Integral, Real
 
 from setwise_engine.errors import InvalidInput
 
@@ -43,7 +44,8 @@ class MatchingOptions:
     top: how many tokens of largest norm TOPK_GREEDY matches optimally; 128 to 2048 in the authors' code.
     regularisation: SINKHORN's entropy weight, in units of the mean over rows of (largest - mean affinity).
     iterations: how many times SINKHORN scales rows and columns. Not from the paper, like SINKHORN itself.
-    Raises InvalidInput, which names the field, unless counts are at least 1 and the regularisation is positive.
+    Raises InvalidInput, which names the field, unless counts are whole numbers of at least 1 and the regularisation is
+    a positive number.
     """
 
     window: int = 128
@@ -54,9 +56,11 @@ class MatchingOptions:
     def __post_init__(self) -> None:
         """Refuses what no matching can be found with."""
         for name in ("window", "top", "iterations"):
-            if getattr(self, name) < 1:
-                raise InvalidInput(f"{name} is {getattr(self, name)}; give at least 1", field=name)
-        if not (math.isfinite(self.regularisation) and self.regularisation > 0.0):
-            raise InvalidInput(
-                f"regularisation is {self.regularisation}; give a positive number", field="regularisation"
-            )
+            value: object = getattr(self, name)
+            if not isinstance(value, Integral):  # numpy's whole numbers too
+                raise InvalidInput(f"{name} is {value!r}; give a whole number", field=name)
+            if value < 1:
+                raise InvalidInput(f"{name} is {value}; give at least 1", field=name)
+        weight: object = self.regularisation
+        if not (isinstance(weight, Real) and math.isfinite(weight) and float(weight) > 0.0):
+            raise InvalidInput(f"regularisation is {weight!r}; give a positive number", field="regularisation")

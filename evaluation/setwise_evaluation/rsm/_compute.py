@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ def rsm(
     threads: results do not depend on it. progress: called with pairs done and all pairs after each tile.
     store: a folder that keeps finished tiles. The same call goes on there after an interruption, whatever it was, and
     the result is the same to the bit; sums and gaps are then memory maps of its files.
-    row_ids, column_ids: of images that bring none, one each.
+    row_ids, column_ids: of images that bring none, one each, all different.
     tile: images a side of a tile; None for about 32 MiB of tokens a side. Memory is bounded by the tiles: two blocks of
     tokens and 256 MiB of those used last, besides the matrices themselves (8 bytes a pair each, on disk with a store).
 
@@ -90,6 +91,9 @@ def _name(source: Source | None, ids: Sequence[str] | None, field: str) -> None:
         raise InvalidInput(f"{field} are given, but b is not; rows and columns are the same images", field=field)
     if len(ids) != len(source.lengths):
         raise InvalidInput(f"there are {len(ids)} {field} for {len(source.lengths)} images; give one each", field=field)
+    id, times = Counter(ids).most_common(1)[0]
+    if times > 1:
+        raise InvalidInput(f"{field} hold {id!r} {times} times; give every image an id of its own", field=field)
     source.ids = tuple(ids)
 
 

@@ -27,16 +27,17 @@ def sigma_of(sigma: float) -> float:
     return float(sigma)
 
 
-def read(kernel: Kernel, sums: Floats, rows: Floats, columns: Floats, sigma: float) -> Floats:
+def read(kernel: Kernel, sums: Floats, rows: Floats, columns: Floats, sigma: float, *, clip: bool = False) -> Floats:
     """Similarities from matched sums L.
 
     sums: (n, m). rows: (n,), columns: (m,), squared norms. Returns (n, m) float64: L / (|Q| |X|), 0 where a norm is 0;
     L; or exp(-d^2 / (2 sigma^2)). Values of a pair do not depend on which of the two is the row.
+    clip: cosines to [-1, 1], where only rounding can lead out of it: the sums are of one-to-one matchings.
     """
     if kernel is Kernel.COSINE:
         norms = np.sqrt(rows)[:, None] * np.sqrt(columns)
         cosines: NDArray[np.float64] = np.divide(sums, norms, out=np.zeros(sums.shape), where=norms > 0)
-        return cosines
+        return np.clip(cosines, -1.0, 1.0, out=cosines) if clip else cosines
     if kernel is Kernel.RBF:
         scaled = matched_squares(sums, rows, columns)
         with np.errstate(over="ignore"):  # a sigma so small that its square would be 0: far pairs are then simply 0

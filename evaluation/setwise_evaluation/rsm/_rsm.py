@@ -25,6 +25,9 @@ __all__ = ["Rsm"]
 _STRIP_NUMBERS = 1 << 22
 """Numbers computed at a time: 32 MiB in float64."""
 
+_MANY_TO_ONE = (Matching.MAXSIM, Matching.CHAMFER)
+"""A token may be the partner of many: their cosines are not bounded by 1."""
+
 
 @dataclass(frozen=True, eq=False)
 class Rsm:
@@ -38,8 +41,8 @@ class Rsm:
     maxsim. row_ids, column_ids: of images that have ids. row_fingerprint, column_fingerprint: SHA-256 of the inputs.
 
     A semantic kernel (any matching but none) need not be positive semi-definite: a maximum over matchings is no inner
-    product. What assumes one, such as CKA as an alignment of kernels or a Cholesky factor, may then leave its range;
-    `smallest_eigenvalue` tells how far this one is from it.
+    product. What assumes one may then fail: a Cholesky factor need not exist, and biased CKA may be below 0, though
+    never above 1 (`setwise_evaluation.compare.cka`). `smallest_eigenvalue` tells how far this one is from it.
     """
 
     sums: Floats
@@ -70,7 +73,7 @@ class Rsm:
     ) -> NDArray[np.float64]:
         """The matrix in a kernel, (N, M) float64. L is the matched sum, |X| the Frobenius norm of a set.
 
-            cosine          L / (|Q| |X|), 0 where a norm is 0
+            cosine          L / (|Q| |X|), 0 where a norm is 0; within [-1, 1] unless matching is maxsim or chamfer
             inner_product   L
             rbf             exp(-d^2 / (2 sigma^2)) with d^2 = max(0, |Q|^2 + |X|^2 - 2 L)
 
@@ -89,8 +92,9 @@ class Rsm:
         width = 1.0
         if wanted is Kernel.RBF:
             width = self.median_sigma() if sigma is None else sigma_of(sigma)
+        clip = self.matching not in _MANY_TO_ONE
         for rows in self._strips():
-            yield rows, read(wanted, self.sums[rows], self.row_squares[rows], self.column_squares, width)
+            yield rows, read(wanted, self.sums[rows], self.row_squares[rows], self.column_squares, width, clip=clip)
 
     def median_sigma(self) -> float:
         """The paper's sigma: its square is the median matched squared distance, sigma = sqrt(median d^2).

@@ -142,5 +142,10 @@ def test_unknown_names_and_impossible_options_are_refused() -> None:
     for field in ("window", "top", "iterations"):
         with pytest.raises(InvalidInput, match=f"{field} is 0; give at least 1"):
             MatchingOptions(**{field: 0})
+        with pytest.raises(InvalidInput, match=rf"{field} is 2\.5; give a whole number"):
+            MatchingOptions(**{field: 2.5})
+        assert getattr(MatchingOptions(**{field: np.int64(3)}), field) == 3
+    with pytest.raises(InvalidInput, match="regularisation is '1'; give a positive number"):
+        MatchingOptions(regularisation="1")  # type: ignore[arg-type]
     with pytest.raises(InvalidInput, match=r"regularisation is 0\.0; give a positive number"):
         MatchingOptions(regularisation=0.0)

@@ -36,7 +36,7 @@ def slow_sums(a: Sets, b: Sets) -> NDArray[np.float64]:
 def slow_kernel(kernel: str, L: float, q: float, x: float, sigma: float) -> float:
     """One number from a matched sum and two norms."""
     if kernel == "cosine":
-        return L / (q * x) if q * x > 0 else 0.0
+        return min(max(L / (q * x), -1.0), 1.0) if q * x > 0 else 0.0
     return L if kernel == "inner_product" else float(np.exp(-max(0.0, q**2 + x**2 - 2 * L) / (2 * sigma**2)))
 
 
@@ -159,6 +159,7 @@ def test_progress_ends_with_all_pairs() -> None:
         ({"tile": 0}, "tile is 0"),
         ({"threads": 0}, "threads is 0"),
         ({"row_ids": ["one"]}, "1 row_ids for 2 images"),
+        ({"row_ids": ["one", "one"]}, "row_ids hold 'one' 2 times; give every image an id of its own"),
         ({"column_ids": ["one", "two"]}, "column_ids are given, but b is not"),
     ],
 )

@@ -81,6 +81,20 @@ def test_a_zero_set_is_similar_to_nothing() -> None:
     assert matrix.largest_gap() is not None
 
 
+@pytest.mark.parametrize("matching", ["exact", "none", "greedy", "batch-optimal", "sinkhorn"])
+def test_cosines_of_one_to_one_matchings_stay_within_their_range(matching: str) -> None:
+    """Rounding leads out of it, float32's underflow further: 1.00000001 on this diagonal."""
+    for sets in (SETS, SETS * np.float32(1e-30), -SETS * np.float32(1e-30)):
+        values = rsm(np.concatenate([sets, -sets]), matching=matching).values
+        assert np.abs(values).max() <= 1.0
+        np.testing.assert_allclose(np.diagonal(values), 1.0, atol=1e-6 if matching in ("exact", "none") else 1.0)
+
+
+def test_cosines_of_chamfer_may_be_above_1() -> None:
+    """One token's partner is the long one, whoever else has it."""
+    assert rsm(np.float32([[[1, 0], [3, 0]]]), matching="chamfer").values[0, 0] == pytest.approx(1.2)
+
+
 def test_strips_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     matrix = rsm(SETS, OTHERS)
     before = matrix.read("rbf"), matrix.off_diagonal("cosine"), matrix.largest_gap()
