@@ -40,6 +40,10 @@ def test_an_array_becomes_matrices_a_figure_a_table_and_a_report(
     assert said["results"]["summary"][1]["sigma"] == pytest.approx(expected.median_sigma())
     assert said["inputs"] == {"stack.npy": expected.row_fingerprint}
     assert said["command"].startswith("setwise rsm stack.npy --out out")
+    settings = said["settings"]
+    assert (settings["kernel"], settings["matching"], settings["tile"]) == (["cosine", "rbf"], "exact", None)
+    assert "model" not in settings
+    assert set(json.loads((out / "rsm" / "timings.json").read_text())) == {"images and network", "matching"}
     assert (out / "report.html").exists()
     assert capsys.readouterr().out.startswith("6 x 6 images:")
 
@@ -70,6 +74,38 @@ def test_images_against_other_images(photos: list[Path], tmp_path: Path) -> None
     assert matrix.shape == (2, 3)
     assert matrix[1, 0] == pytest.approx(1.0)
     assert Rsm.load(out / "rsm-store").column_ids == tuple(path.name for path in photos[1:4])
+    said = json.loads((out / "rsm" / "results.json").read_text())
+    assert (said["settings"]["model"], said["settings"]["image_size"]) == ("efficientnet-lite0", 64)
+    assert said["results"]["network"]["fingerprint"].startswith("efficientnet-lite0@64:")
+
+
+def test_broken_files_are_left_out_and_named(
+    photos: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, out = tmp_path / "photos", tmp_path / "out"
+    folder.mkdir()
+    (folder / "a.jpg").write_text("no picture")
+    words = ["rsm", str(folder), "--out", str(out), "--device", "cpu", "--image-size", "64"]
+    assert main(words) == 1
+    assert "none of the 1 images in" in capsys.readouterr().err
+    for path in photos[:2]:
+        shutil.copy(path, folder)
+    assert main(words) == 0
+    assert "left out: " in capsys.readouterr().err
+    said = json.loads((out / "rsm" / "results.json").read_text())
+    assert said["results"]["left out"] == ["a.jpg"]
+    assert said["results"]["shape"] == [2, 2]
+    assert json.loads((out / "rsm" / "ids.json").read_text())["rows"] == [path.name for path in photos[:2]]
+
+
+def test_matrices_of_several_names_stand_in_one_report(stack: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert main(["rsm", str(stack), "--out", str(out)]) == 0
+    assert main(["rsm", str(stack), "--out", str(out), "--matching", "none", "--name", "spatio-semantic"]) == 0
+    assert (out / "spatio-semantic" / "rsm-cosine.npy").exists()
+    page = (out / "report.html").read_text()
+    assert "Representational similarity matrix: spatio-semantic" in page
+    assert main(["rsm", str(stack), "--out", str(out), "--name", "../elsewhere"]) == 2
 
 
 def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
@@ -115,4 +151,6 @@ def test_what_cannot_be_is_one_line(
 def test_a_store_of_other_images_is_told(stack: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["rsm", str(stack), "--out", str(tmp_path / "out")]) == 0
     assert main(["rsm", str(stack), "--out", str(tmp_path / "out"), "--matching", "greedy"]) == 1
-    assert "holds a matrix of matching exact, not greedy; give another folder" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "holds a matrix of matching exact, not greedy; give another folder" in said
+    assert "--name keeps several matrices in one --out" in said
