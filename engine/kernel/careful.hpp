@@ -5,12 +5,11 @@
 
 namespace setwise::SETWISE_NAMESPACE {
 
-// They are within kCareful |a| |b|: four products are added in float32, these sums in float64.
-constexpr double kCareful = 4.0 * kRoundoff * 1.01;
+// They are within kCareful |a| |b|: four products are added in float32, then two such sums, the rest in float64.
+constexpr double kCareful = 5.0 * kRoundoff * 1.01;
 
 constexpr std::size_t kLane = SETWISE_LEVEL >= 2 ? 16 : 8;
-constexpr std::size_t kChunk = 4 * kLane;   // numbers in a vector of sums of four
-constexpr std::size_t kBlock = 2 * kChunk;  // numbers of all tokens that are worked on together: as many as stay in L1
+constexpr std::size_t kBlock = 8 * kLane;  // numbers of all tokens that are worked on together: as many as stay in L1
 
 typedef float Lane __attribute__((vector_size(kLane * 4), aligned(4), may_alias));
 typedef float Eight __attribute__((vector_size(32), aligned(4), may_alias));
@@ -47,8 +46,7 @@ inline void careful_products(const float* rows, std::size_t row_spacing, const f
                 Lane four[2] = {};
 #pragma GCC unroll 8
                 for (std::size_t t = 0; t < 8; ++t) four[t / 4] += a[t] * *reinterpret_cast<const Lane*>(x + t * kLane);
-                add(out[e], four[0]);
-                add(out[e], four[1]);
+                add(out[e], four[0] + four[1]);
             }
         }
     if (k == d) return;

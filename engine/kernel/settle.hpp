@@ -33,7 +33,7 @@ class Settler : public Assigner {
         values_ = values, sides_ = &sides, words_ = a.stride / kWords + 1;
         std::memset(known_.get(a.rows * words_), 0, a.rows * words_ * sizeof(std::uint64_t));
         exact_.get(a.rows * a.stride);
-        pairs_.get(a.rows * a.cols);
+        pairs_.get(a.rows * a.cols), tight_.get(a.rows * a.cols);
         Settled out;
         out.stopped = !solve_roughly(a, stop);
         while (!out.stopped && refine(a, out)) out.stopped = !solve_again(a, stop);
@@ -60,6 +60,7 @@ class Settler : public Assigner {
         // Errors of d numbers at random are that part of their bound.
         const float usual = 2.0f / static_cast<float>(__builtin_sqrt(static_cast<double>(sides_->d)));
         std::size_t count = 0;
+        tight_count_ = 0;
         for (std::size_t i = 0; i < a.rows; ++i) {
             const float* row = a.row(i);
             const std::size_t own = static_cast<std::size_t>(column_.data()[i]);
@@ -71,12 +72,17 @@ class Settler : public Assigner {
                 list(i, own, count);
             }
             for (std::size_t first = 0; first < a.stride; first += kWords) {
-                std::uint64_t near = 0;
+                std::uint64_t near = 0, tight = 0;
                 for (std::size_t j = first; j < smaller(a.stride, first + kWords); j += kWidth) {
                     const Floats doubt = error * loose(sides_->column_norms + j) + norm * loose(sides_->column_errors + j);
-                    near |= bits(less(all(least), load(row + j) - load(prices_.data() + j) + doubt)) << (j - first);
+                    const Floats gain = load(row + j) - load(prices_.data() + j);
+                    near |= bits(less(all(least), gain + doubt)) << (j - first);
+                    tight |= bits(less(all(least), gain)) << (j - first);
                 }
-                near &= ~known_.data()[i * words_ + first / kWords];
+                const std::uint64_t known = known_.data()[i * words_ + first / kWords];
+                near &= ~known;
+                for (tight &= known; tight != 0; tight &= tight - 1)
+                    tight_.data()[tight_count_++] = {static_cast<std::uint32_t>(i), static_cast<std::uint32_t>(first) + static_cast<std::uint32_t>(__builtin_ctzll(tight))};
                 for (; near != 0; near &= near - 1) {
                     const std::size_t column = first + static_cast<std::size_t>(__builtin_ctzll(near));
                     if (column < a.cols) list(i, column, count);
@@ -120,17 +126,18 @@ class Settler : public Assigner {
         return Assigner::solve(a, -1e308, stop) != Found::stopped;
     }
 
+    // After a refine() that found nothing: a row's best is its own entry or one of the known, nearly tight ones.
     void weigh(const Matrix& a, Settled& out) const {
-        for (std::size_t i = 0; i < a.rows; ++i) {
+        std::size_t at = 0;
+        for (std::uint32_t i = 0; i < a.rows; ++i) {
             const std::size_t own = static_cast<std::size_t>(column_.data()[i]);
             const double mine = exact_.data()[i * a.stride + own];
             double best = mine - static_cast<double>(prices_.data()[own]);
-            for (std::size_t w = 0; w < words_; ++w)
-                for (std::uint64_t left = known_.data()[i * words_ + w]; left != 0; left &= left - 1) {
-                    const std::size_t j = w * kWords + static_cast<std::size_t>(__builtin_ctzll(left));
-                    const double here = exact_.data()[i * a.stride + j] - static_cast<double>(prices_.data()[j]);
-                    best = here > best ? here : best;
-                }
+            for (; at < tight_count_ && tight_.data()[at].row == i; ++at) {
+                const std::size_t j = tight_.data()[at].column;
+                const double here = exact_.data()[i * a.stride + j] - static_cast<double>(prices_.data()[j]);
+                best = here > best ? here : best;
+            }
             out.value += mine;
             out.bound += best;
         }
@@ -142,7 +149,8 @@ class Settler : public Assigner {
     std::size_t words_ = 0;
     Buffer<std::uint64_t> known_;
     Buffer<double> exact_, sums_8_;
-    Buffer<TokenPair> pairs_;
+    Buffer<TokenPair> pairs_, tight_;  // to compute; known, and tight or nearly so
+    std::size_t tight_count_ = 0;
     ShortPaths short_;
 };
 

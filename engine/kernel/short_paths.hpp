@@ -28,7 +28,8 @@ class ShortPaths {
 
   private:
     static constexpr float kLargest = 16383.0f;  // of a cost; three such sums fit 16 bits
-    static constexpr int kMost = 32767;          // of a price
+    static constexpr int kMost = 16383;          // of a price
+    static constexpr int kCentrings = 2;
 
     template <int W>
     bool run(const Matrix& a, float* prices, std::int32_t* owners, std::int32_t* columns) {
@@ -47,9 +48,39 @@ class ShortPaths {
         for (std::size_t i = 0; i < a.rows; ++i) column_.data()[i] = columns[i];
         for (std::size_t i = 0; i < a.rows; ++i)
             if (columns[i] < 0 && !augment<W>(i)) return false;
-        for (std::size_t j = 0; j < a.cols; ++j) prices[j] += static_cast<float>(prices_[j]) * unit, owners[j] = owner_[j];
+        for (int t = 0; t < kCentrings; ++t) centre<W>(a);
+        for (std::size_t j = 0; j < a.cols; ++j) prices[j] += static_cast<float>(static_cast<std::int16_t>(prices_[j])) * unit, owners[j] = owner_[j];
         for (std::size_t i = 0; i < a.rows; ++i) columns[i] = column_.data()[i];
         return true;
+    }
+
+    // Moves every price towards the middle of what the others leave it, so that few rows change their minds when entries turn
+    // out a little different. A price may fall by half of what its column's other entries lack to be tight, and rise by half of
+    // what its row's do.
+    template <int W>
+    void centre(const Matrix& a) {
+        __m512i price[W], fall[W];
+#pragma GCC unroll 8
+        for (int w = 0; w < W; ++w) price[w] = _mm512_load_si512(prices_ + w * 32), fall[w] = _mm512_set1_epi16(-1);
+        for (std::size_t i = 0; i < a.rows; ++i) {
+            const auto own = static_cast<std::size_t>(column_.data()[i]);
+            const std::uint16_t* row = costs_.data() + i * W * 32;
+            const __m512i mine = _mm512_set1_epi16(static_cast<short>(row[own] + prices_[own]));
+            __m512i rise = _mm512_set1_epi16(-1);
+#pragma GCC unroll 8
+            for (int w = 0; w < W; ++w) {
+                const __mmask32 others = half(real_, w) & ~(own / 32 == static_cast<std::size_t>(w) ? __mmask32{1} << (own % 32) : __mmask32{0});
+                const __m512i slack = _mm512_sub_epi16(_mm512_add_epi16(_mm512_load_si512(row + w * 32), price[w]), mine);
+                fall[w] = _mm512_mask_min_epu16(fall[w], others, fall[w], slack);
+                rise = _mm512_mask_min_epu16(rise, others, rise, slack);
+            }
+            rest_[own] = static_cast<std::uint16_t>(_mm_extract_epi16(_mm512_castsi512_si128(lowest(rise)), 0));
+        }
+#pragma GCC unroll 8
+        for (int w = 0; w < W; ++w) {
+            const __m512i up = _mm512_srli_epi16(_mm512_load_si512(rest_ + w * 32), 2), down = _mm512_srli_epi16(fall[w], 2);
+            _mm512_store_si512(prices_ + w * 32, _mm512_add_epi16(price[w], _mm512_maskz_sub_epi16(half(real_, w), up, down)));
+        }
     }
 
     // u_i + p_j - a_ij >= 0 in units, which are returned.
