@@ -77,7 +77,8 @@ def price_bounds(
     """(b,) float64: certified upper bounds of the matched sums, from the prices of `sinkhorn_batch`, without matching.
 
     By weak duality sum u + sum v bounds every matching when u_i + v_j >= A_ij everywhere (and the longer side's prices
-    are not negative); what rounding may have taken from that is added. Parameters and errors: as `sinkhorn_batch`.
+    are not negative); what rounding may have taken from that is added. Entries count as they are, where `assign` counts
+    them to 2^-97 of the largest. Parameters and errors: as `sinkhorn_batch`.
     """
     matrices = _matrices(affinities)
     _, u, v = _prices(matrices, regularisation, iterations, matched=False, threads=threads)
