@@ -11,7 +11,10 @@ __all__ = ["read"]
 
 
 def read(folder: Path, kind: str | None) -> Labelled:
-    """Every image below the folder; its label is the first folder on the way to it. Loose images are left out."""
+    """Every image below the folder; its label is the first folder on the way to it. Loose images are left out.
+
+    Raises InvalidInput where these folders are no classes: a single one, or parts such as train and val.
+    """
     if kind not in {None, "categories"}:
         raise InvalidInput(f"folders have no {kind!r}; their names are categories", field="kind")
     records: dict[str, Record] = {}
@@ -23,4 +26,17 @@ def read(folder: Path, kind: str | None) -> Labelled:
             continue
         records[inside.as_posix()] = Record(inside.as_posix())
         records[inside.as_posix()].counts[inside.parts[0]] = 1
+    _check_classes(folder, sorted({name for record in records.values() for name in record.counts}))
     return gathered(records, folder, LabelsFormat.FOLDERS, "categories", left_out)
+
+
+def _check_classes(folder: Path, names: list[str]) -> None:
+    if len(names) == 1 or (names and _PARTS.issuperset(names)):
+        raise InvalidInput(
+            f"the images of {folder} lie in {' and '.join(names)}, which would be their only labels; give the folder "
+            "that holds a folder for each class (Cityscapes: gtFine)",
+            field="labels",
+        )
+
+
+_PARTS = frozenset({"train", "training", "val", "valid", "validation", "test", "testing"})

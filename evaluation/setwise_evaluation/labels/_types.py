@@ -97,11 +97,15 @@ class Labelled:
 def gathered(
     records: Mapping[str, Record], source: Path, format: LabelsFormat, kind: str, left_out: Iterable[str] = ()
 ) -> Labelled:
-    """The records of all images as one value. Raises InvalidInput when there is none."""
+    """The records of all images as one value. Raises InvalidInput when there is none, or no label."""
     left_out = tuple(left_out)
     if not records:
         why = f": {left_out[0]}" if left_out else ""
         raise InvalidInput(f"{source} labels no image{why}; check that it is the file or folder meant", field="labels")
+    if not any(record.counts for record in records.values()):
+        raise InvalidInput(
+            f"none of the {len(records)} images of {source} has a label; give the file with annotations", field="labels"
+        )
     return Labelled(
         labels={id: frozenset(record.counts) for id, record in records.items()},
         counts={id: Counter({name: max(1, n) for name, n in record.counts.items()}) for id, record in records.items()},

@@ -25,15 +25,21 @@ def count(images: Images) -> int | None:
 
 
 def batches(model: nn.Module, images: Images, size: int, device: torch.device | str | None) -> Iterator[Tensor]:
-    """Batches (b, ...) on the model's device, floats in the model's float type."""
+    """Batches (b, ...) on the model's device, floats in the model's float type.
+
+    Raises InvalidInput for a size below 1, for what is no batch, and for the image that holds NaN or infinity.
+    """
     if size < 1:
         raise InvalidInput(f"batch is {size}; give at least 1 image a forward pass", field="batch")
     sample = next((tensor for tensor in _held(model) if tensor.is_floating_point()), None)
     place = device if device is not None else sample.device if sample is not None else "cpu"
+    done = 0
     for part in _parts(images, size):
         tensor = _tensor(part)
         if not tensor.ndim or not len(tensor):
             raise InvalidInput(f"a batch has shape {tuple(tensor.shape)}; give at least one image", field="images")
+        _check_finite(tensor, done)
+        done += len(tensor)
         kind = sample.dtype if sample is not None and tensor.is_floating_point() else tensor.dtype
         yield tensor.to(place, kind)
 
@@ -50,6 +56,14 @@ def _parts(images: Images, size: int) -> Iterator[object]:
         return
     for item in images:
         yield item[0] if isinstance(item, (tuple, list)) and item else item
+
+
+def _check_finite(images: Tensor, first: int) -> None:
+    """first: how many images there were before these."""
+    if not images.is_floating_point() or torch.isfinite(images).all():
+        return
+    row = int((~torch.isfinite(images).flatten(1).all(dim=1)).nonzero()[0])
+    raise InvalidInput(f"image number {first + row} holds NaN or infinity; leave it out, or mend it", field="images")
 
 
 def _tensor(part: object) -> Tensor:

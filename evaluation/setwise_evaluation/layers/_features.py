@@ -9,10 +9,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from setwise_engine.errors import FeatureError, InvalidInput
+from setwise_engine.errors import FeatureError, InvalidInput, Unavailable
 from setwise_evaluation.layers._batches import Images, batches, count
 from setwise_evaluation.layers._hooks import Calls, Select, as_tensor, check_channels_first, hooked, undisturbed
-from setwise_evaluation.layers._names import matches, resolve
+from setwise_evaluation.layers._names import check_module, matches, resolve
 from setwise_evaluation.layers._sinks import Features, FileSink, MemorySink, Sink, file_of
 
 __all__ = ["features_of", "layer_names"]
@@ -57,8 +57,9 @@ def features_of(
     mode without grads meanwhile; on return, and on any error, hooks are gone, training flags are as before and no
     half-written file is left.
     Raises NotFound with close names for unknown layers, FeatureError for layers that give no such tensor, are not
-    called, are called twice or change their shape, AlreadyExists for a file of the store, InvalidInput for bad options
-    and for TorchScript, which takes no hooks.
+    called, are called twice or change their shape, AlreadyExists for a file of the store, Unavailable for a store that
+    cannot be made a folder, InvalidInput for bad options, images of a type that the model does not take (uint8 that was
+    not preprocessed) or that hold NaN or infinity, and for what takes no hooks: TorchScript, functions.
     """
     modules = resolve(model, layers)
     if calls not in ("only", "first", "last"):
@@ -85,7 +86,12 @@ def _sink(name: str, images: int | None, store: str | Path | None) -> Sink:
     if store is None:
         return MemorySink(name, images)
     folder = Path(store)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Unavailable(
+            f"{folder} cannot be made a folder ({error.strerror}); name another", field="store"
+        ) from error
     return FileSink(name, file_of(folder, name))
 
 
@@ -107,13 +113,26 @@ def _forward(
             outputs[name] = found.detach().to("cpu", torch.float32, copy=True)
 
     with undisturbed(model), hooked(modules, read):
-        model(images)
+        _pass(model, images)
     if missing := [name for name in modules if name not in outputs]:
         raise FeatureError(
             f"{', '.join(missing)} took no part in the forward pass; layer_names(model, images) lists what does",
             field="layers",
         )
     return {name: outputs[name] for name in modules}
+
+
+def _pass(model: nn.Module, images: Tensor) -> None:
+    """Raises InvalidInput where the model fails on whole numbers: most often pixels that were not preprocessed."""
+    try:
+        model(images)
+    except RuntimeError as error:
+        if images.is_floating_point():
+            raise
+        kind = str(images.dtype).removeprefix("torch.")
+        raise InvalidInput(
+            f"the model does not take images of {kind} ({error}); preprocess them as it wants", field="images"
+        ) from error
 
 
 def _without_prefix(name: str, output: Tensor, prefix_tokens: int | Mapping[str, int]) -> Tensor:
@@ -142,6 +161,7 @@ def layer_names(
     gives it; for a module that a pass calls several times that of its last call. The model is left as `features_of`
     leaves it. Raises InvalidInput for no images, and for TorchScript.
     """
+    check_module(model)
     shapes: dict[str, tuple[int, ...]] = {}
     part = next(batches(model, images, 2, device), None)
     if part is None:
@@ -156,5 +176,5 @@ def layer_names(
             shapes[name] = shape
 
     with undisturbed(model), hooked({name: module for name, module in model.named_modules() if name}, read):
-        model(part)
+        _pass(model, part)
     return shapes

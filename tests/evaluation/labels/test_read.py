@@ -50,6 +50,14 @@ def test_what_is_missing_unknown_or_of_another_kind_is_refused(tmp_path: Path) -
         read_labels(tmp_path / "a.json", format="coco")
 
 
+def test_images_without_any_annotation_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(
+        '{"images": [{"id": 1, "file_name": "1.jpg"}], "annotations": [], "categories": []}'
+    )
+    with pytest.raises(InvalidInput, match=r"none of the 1 images of .* has a label"):
+        read_labels(tmp_path / "a.json")
+
+
 def test_a_document_that_is_cut_off_is_named_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text('{\n "images": [{"id": 1,')
     with pytest.raises(InvalidInput, match=r"a.json is no JSON: .*\(line 2, column \d+\); is it cut off\?"):

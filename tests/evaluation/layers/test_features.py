@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from setwise_engine.errors import AlreadyExists, FeatureError, InvalidInput
+from setwise_engine.errors import AlreadyExists, FeatureError, InvalidInput, Unavailable
 from setwise_evaluation.layers import features_of, layer_names
 
 
@@ -132,6 +132,23 @@ def test_large_sets_go_to_files(convolutions: nn.Module, images: Tensor, tmp_pat
         assert array == pytest.approx(held[name], abs=1e-4)
     with pytest.raises(AlreadyExists, match=r"blocks\.0\.npy is there already"):
         features_of(convolutions, images, "blocks.0", store=store)
+
+
+def test_what_takes_no_hooks_or_no_such_images_is_told(convolutions: nn.Module, images: Tensor, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="the model is a function; give a torch"):
+        features_of(lambda x: x, images, "**")  # type: ignore[arg-type]
+    with pytest.raises(InvalidInput, match=r"does not take images of uint8 .* preprocess them as it wants"):
+        features_of(convolutions, images.to(torch.uint8), "head")
+    with pytest.raises(InvalidInput, match="does not take images of uint8"):
+        layer_names(convolutions, images.to(torch.uint8))
+    (tmp_path / "file").touch()
+    with pytest.raises(Unavailable, match=r"file cannot be made a folder \(File exists\)"):
+        features_of(convolutions, images, "head", store=tmp_path / "file")
+    wrong = images.clone()
+    wrong[3, 0, 1, 1] = torch.nan
+    with pytest.raises(InvalidInput, match="image number 3 holds NaN or infinity"):
+        features_of(convolutions, wrong, "head", batch=2, store=tmp_path / "store")
+    assert not list((tmp_path / "store").iterdir())
 
 
 def test_no_images_are_no_features(convolutions: nn.Module, images: Tensor) -> None:
