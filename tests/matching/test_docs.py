@@ -15,7 +15,7 @@ DOC = Path(__file__).parents[2] / "docs" / "matching.md"
 @pytest.mark.parametrize("path", available())
 def test_every_piece_of_code_runs(path: str) -> None:
     pieces = re.findall(r"```python\n(.*?)```", DOC.read_text("utf-8"), re.DOTALL)
-    assert len(pieces) == 4
+    assert len(pieces) == 5
     names: dict[str, object] = {}
     with use(path):
         exec("\n".join(pieces), names)
