@@ -20,13 +20,16 @@ _MARKERS = {"cosine": "o", "inner_product": "s", "rbf": "^"}
 
 def draw(studies: Sequence[tuple[str, Retrieval]]) -> Figure:
     """A row for each case: its curves in the cosine kernel on the left, dots with intervals on the right."""
-    figure, axes = style.new_figure(2, len(studies), width=8.0, height=3.3 * len(studies) + 0.3)
+    figure, axes = style.new_figure(2, len(studies), width=8.0, height=3.2 * len(studies) + 0.7)
     for (left, right), (name, study) in zip(axes, studies, strict=True):
         _curves(left, study, name)
         _dots(right, study, name)
     figure.align_ylabels(axes[:, 0])
+    look: dict[str, Any] = {"fontsize": 8, "frameon": False}
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), **look)
     handles, labels = axes[0, 1].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower right", ncols=len(KERNELS), fontsize=8, frameon=False)
+    figure.legend(handles, labels, loc="outside lower right", ncols=len(labels), **look)
     return figure
 
 
@@ -45,7 +48,6 @@ def _curves(panel: Axes, study: Retrieval, name: str) -> None:
     numbers = " of counted labels" if APART in study.measures else ""
     panel.set_ylabel(f"mean F1@k{numbers}")
     panel.set_title(f"{name}: cosine kernel (dotted line: chance)", fontsize=9)
-    panel.legend(fontsize=8, frameon=False, loc="upper right")  # lines fall from left to right
 
 
 def _dots(panel: Axes, study: Retrieval, name: str) -> None:
