@@ -29,7 +29,8 @@ class Blocks:
     """A source read once from end to end, and then by blocks of `tile` images.
 
     squares: (N,) float64, |X|^2 of every set. fingerprint: SHA-256 of N, d, the sets' sizes and their float32 tokens,
-    so that the same numbers from elsewhere have the same. The last blocks used, up to 256 MiB, stay in memory.
+    so that the same numbers from elsewhere have the same. kept: so many blocks, those used last, stay in memory: up to
+    256 MiB of them.
     """
 
     def __init__(self, source: Source, tile: int) -> None:
@@ -37,7 +38,7 @@ class Blocks:
         self.source, self.tile = source, tile
         self.count = -(-len(source.lengths) // tile)
         mean = 4 * source.dims * int(source.lengths.sum()) / len(source.lengths)
-        self._most = max(2, int(_KEPT_BYTES / max(1.0, mean * tile)))
+        self.kept = max(2, int(_KEPT_BYTES / max(1.0, mean * tile)))
         self._kept: dict[int, TokenSets] = {}  # the one used last comes last
         digest = hashlib.sha256(np.array([len(source.lengths), source.dims, *source.lengths], "<i8").data)
         squares: list[NDArray[np.float64]] = []
@@ -51,7 +52,7 @@ class Blocks:
     def block(self, number: int) -> TokenSets:
         """The sets of a block."""
         self._kept[number] = block = self._kept.pop(number, None) or self._read(number)
-        if len(self._kept) > self._most:
+        if len(self._kept) > self.kept:
             del self._kept[next(iter(self._kept))]
         return block
 

@@ -80,9 +80,14 @@ class Work:
         return len(self.rows.squares), len(self.columns.squares)
 
     def tiles(self) -> list[tuple[int, int]]:
-        """Blocks of rows and columns, in the order of the work."""
+        """Blocks of rows and columns, by the numbers that a store knows them by."""
         every = range(self.rows.count)
         return [(i, j) for i in every for j in range(i if self.mirrored else 0, self.columns.count)]
+
+    def order(self) -> list[tuple[int, tuple[int, int]]]:
+        """Tiles and their numbers in the order of the work: a block that is read meets all row blocks in memory."""
+        group = max(1, self.rows.kept - 2)  # besides them the columns of now, and those of before, used last
+        return sorted(enumerate(self.tiles()), key=lambda one: (one[1][0] // group, one[1][1], one[1][0]))
 
     def says(self) -> dict[str, Any]:
         """What the matrix says of itself, besides its numbers."""
@@ -107,7 +112,7 @@ class Work:
     def fill(self, target: Target, progress: Progress) -> None:
         """Computes the tiles that are not there yet."""
         done, total = 0, sum(self._pairs(i, j) for i, j in self.tiles())
-        for tile, (i, j) in enumerate(self.tiles()):
+        for tile, (i, j) in self.order():
             if not target.has(tile):
                 self._compute(i, j, target)
                 target.end(tile)

@@ -142,6 +142,16 @@ def test_blocks_that_do_not_fit_are_read_again(monkeypatch: pytest.MonkeyPatch) 
     np.testing.assert_array_equal(rsm(sets, tile=2).sums, expected.sums)
 
 
+def test_a_block_that_is_read_meets_all_rows_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Six blocks of which four stay, two of them rows: every two rows read what lies right of them once."""
+    reads: list[int] = []
+    original = _blocks.Blocks._read
+    monkeypatch.setattr(_blocks, "_KEPT_BYTES", 4 * 2 * 6 * 5 * 4)
+    monkeypatch.setattr(_blocks.Blocks, "_read", lambda self, number: (reads.append(number), original(self, number))[1])
+    rsm(np.random.default_rng(3).standard_normal((12, 6, 5)).astype(np.float32), tile=2)
+    assert len(reads) <= 6 + (6 + 4 + 2)
+
+
 def test_progress_ends_with_all_pairs() -> None:
     seen: list[tuple[int, int]] = []
     rsm(np.ones((5, 2, 2), np.float32), tile=2, progress=lambda done, total: seen.append((done, total)))
