@@ -8,8 +8,7 @@ import json
 import re
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -36,7 +35,7 @@ of images are held in memory and not kept: for many images index them first, or 
 _NAME = "rsm"
 _KERNELS = ("cosine", "inner_product", "rbf")
 _MATCHINGS = ("exact", "none", "greedy", "topk-greedy", "batch-optimal", "sinkhorn", "maxsim", "chamfer")
-_OPTIONS = ("window", "top", "regularisation", "iterations")
+_OPTIONS = {"window": "batch-optimal", "top": "topk-greedy", "regularisation": "sinkhorn", "iterations": "sinkhorn"}
 
 
 def main(words: Sequence[str]) -> int:
@@ -86,28 +85,43 @@ def _name(text: str) -> str:
 
 def run(args: argparse.Namespace) -> int:
     """Compute, write, and say where. Returns 0, or 130 after an interrupt."""
-    seconds: dict[str, float] = {}
+    from setwise_evaluation.report import Output
+
+    _check(args)
+    extractor = _extractor(args)
+    title = "Representational similarity matrix" + (f": {args.name}" if args.name != _NAME else "")
     try:
-        extractor = _extractor(args)
-        with _timed(seconds, "images and network"):
-            given = [_pictures(source, extractor) for source in (args.source, args.against) if source is not None]
-        with _timed(seconds, "matching"):
-            matrix = _matrix(args, given)
+        with Output(args.out / args.name, experiment="rsm", title=title, settings=_settings(args, extractor)) as output:
+            matrix = _computed(output, args, extractor)
+            _write(output, matrix, args)
     except KeyboardInterrupt:
         print(f"setwise rsm: stopped; finished tiles are kept in {_store(args)}. ", end="", file=sys.stderr)
         print("Run the same command again and it goes on.", file=sys.stderr)
         return 130
-    from setwise_evaluation.report import Output
-
-    settings = _settings(args, extractor)
-    title = "Representational similarity matrix" + (f": {args.name}" if args.name != _NAME else "")
-    with Output(args.out / args.name, experiment="rsm", title=title, settings=settings) as output:
-        _write_inputs(output, matrix, args, extractor, given)
-        _write(output, matrix, args)
-        for name, spent in seconds.items():
-            output.timing(name, spent)
     print(f"{matrix.shape[0]:,} x {matrix.shape[1]:,} images: {args.out / args.name}, {args.out / 'report.html'}")
     return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Raises InvalidInput for an option of another matching: it would not count."""
+    from setwise_engine.errors import InvalidInput
+
+    for option, matching in _OPTIONS.items():
+        if getattr(args, option) is not None and args.matching != matching:
+            message = f"--{option} is of matching {matching}, not {args.matching}; leave it out, or change --matching"
+            raise InvalidInput(message, field=f"--{option}")
+
+
+def _computed(output: Output, args: argparse.Namespace, extractor: Extractor | None) -> Rsm:
+    """The matrix; its inputs and its times go into the output."""
+    began = time.perf_counter()
+    given = [_pictures(source, extractor) for source in (args.source, args.against) if source is not None]
+    output.timing("images and network", time.perf_counter() - began)
+    began = time.perf_counter()
+    matrix = _matrix(args, given)
+    output.timing("matching", time.perf_counter() - began)
+    _write_inputs(output, matrix, args, extractor, given)
+    return matrix
 
 
 def _settings(args: argparse.Namespace, extractor: Extractor | None) -> dict[str, Any]:
@@ -127,13 +141,6 @@ def _kernels(args: argparse.Namespace) -> list[str]:
 def _store(args: argparse.Namespace) -> Path:
     path: Path = args.out / f"{args.name}-store"
     return path
-
-
-@contextmanager
-def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
-    began = time.perf_counter()
-    yield
-    seconds[name] = time.perf_counter() - began
 
 
 def _extractor(args: argparse.Namespace) -> Extractor | None:

@@ -132,7 +132,8 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
         (["nothing.npy"], "there is no"),
         (["empty"], "is no collection and holds no images"),
         (["stack.npy", "--sigma", "-1"], "sigma is -1.0; give a positive number"),
-        (["stack.npy", "--window", "0"], "window is 0; give at least 1"),
+        (["stack.npy", "--window", "8"], "--window is of matching batch-optimal, not exact; leave it out"),
+        (["stack.npy", "--matching", "batch-optimal", "--window", "0"], "window is 0; give at least 1"),
         (["stack.npy", "--against", "wide.npy"], "a has tokens of 3 numbers, b of 4"),
     ],
 )
@@ -141,11 +142,21 @@ def test_what_cannot_be_is_one_line(
 ) -> None:
     (tmp_path / "empty").mkdir()
     np.save(tmp_path / "wide.npy", np.ones((2, 2, 4)))
-    paths = [str(tmp_path / word) if word[0].isalpha() else word for word in words]
+    paths = [str(tmp_path / word) if word == "empty" or word.endswith(".npy") else word for word in words]
     assert main(["rsm", *paths, "--out", str(tmp_path / "out")]) == 1
     said = capsys.readouterr().err
     assert message in said
     assert said.startswith("setwise rsm: error: ")
+
+
+def test_a_folder_of_other_things_is_told_before_the_work(
+    stack: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out" / "rsm").mkdir(parents=True)
+    (tmp_path / "out" / "rsm" / "notes.txt").write_text("mine")
+    assert main(["rsm", str(stack), "--out", str(tmp_path / "out")]) == 1
+    assert "notes.txt" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "rsm-store").exists()
 
 
 def test_a_store_of_other_images_is_told(stack: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
