@@ -36,7 +36,7 @@ def advise(
     ]
     reaching = sorted((one for one in choices if one.recall.low >= wanted), key=_cost)
     present = next((one for one in reaching if one.setting.present), None)
-    nearest = max(choices, key=lambda one: (one.recall.low, *(-part for part in _cost(one))))
+    nearest = max(choices, key=lambda one: (one.recall.low, one.recall.value, *(-part for part in _cost(one))))
     if not reaching:
         return Advice(wanted, None, None, nearest, _none_reaches(wanted, nearest, path=path, images=images))
     worth = present is None or reaching[0].nominal_ms <= _WORTH * present.nominal_ms

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +69,18 @@ def test_where_none_reaches_it_the_nearest_is_named_and_the_exhaustive_search() 
     assert (advice.present, advice.cheapest, advice.nearest.candidates) == (None, None, 100)
     assert advice.text[0] == "No setting reaches a recall of 0.9 with the lower end of its interval."
     assert advice.text[-1] == "    setwise search 'my photos.setwise' IMAGE --exhaustive"
+
+
+def test_of_equal_lower_ends_the_higher_recall_is_the_nearest() -> None:
+    """With few queries intervals end alike: the cheaper setting found less."""
+    cheap, dear = (
+        curve("mean", index, (0.1, 0.5), cost) for index, cost in (("SQ8", (0.5, 1.0)), ("Flat", (1.0, 5.0)))
+    )
+    better = replace(dear, recall=(dear.recall[0], Estimate(0.875, 0.5, 1.0)))
+    assert (
+        asked([replace(cheap, setting=replace(cheap.setting, present=True)), better], 0.9).nearest.setting.index
+        == "Flat"
+    )
 
 
 def test_every_command_that_is_advised_is_one_that_runs() -> None:
