@@ -31,7 +31,8 @@ Every image is a set of tokens. For each query all images are ranked by each sim
 hits are compared with the query's. F1 of a hit is 2 |Q and H| / (|Q| + |H|) over labels (with their numbers, where it
 says counted); F1@k is its mean over the first k hits. P@k and AP (average precision) take a hit for relevant when it
 shares a label; graded AP weighs hits by their F1. Intervals: 95 %, from resampled queries. In the rbf kernel images are
-ranked by their distance, whatever sigma is. Equal scores go by the ids.
+ranked by their distance, whatever sigma is: |Q|^2 + |X|^2 - 2 L, in which differences of norms count, as they do not in
+the cosine. Equal scores go by the ids.
 """
 _CAPTION = (
     "on the left, mean F1 of the first k hits in the cosine kernel; on the right, every similarity in every kernel "

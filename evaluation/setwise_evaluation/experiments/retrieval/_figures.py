@@ -39,7 +39,7 @@ def _curves(panel: Axes, study: Retrieval, name: str) -> None:
         reading = Reading(similarity, "cosine")
         if reading in study.estimates:
             values = [study.estimates[reading][f"F1@{k}"].value for k in study.ks]
-            panel.plot(study.ks, values, **look.line)
+            panel.plot(study.ks, values, **look.line | {"label": name_of(reading)[0]})
     panel.axhline(study.chance[f"F1@{study.ks[0]}"], color=style.colours["black"], linewidth=0.9, linestyle=(0, (1, 2)))
     panel.set_xscale("log")
     panel.set_xticks(study.ks, [str(k) for k in study.ks])

@@ -97,7 +97,8 @@ def _study(output: Output, args: argparse.Namespace, model: str, images: Sequenc
     extractor = load_extractor(model, image_size=args.image_size)
     info = extractor.info
     output.input(f"weights of {model}", sha256=info.weights)
-    output.result(f"network {model}", {"fingerprint": info.fingerprint, "tokens": info.tokens, "dims": info.dims})
+    numbers = {"image_size": info.image_size, "tokens": info.tokens, "dims": info.dims}
+    output.result(f"network {model}", {"fingerprint": info.fingerprint} | numbers)
     shares = [1.0 - shift / info.image_size for shift in args.shift or ()] or args.overlaps or _OVERLAPS
     overlaps = checked_overlaps(shares)
     boxes = _boxes(images, overlaps, args.seed)

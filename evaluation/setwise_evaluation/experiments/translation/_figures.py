@@ -117,7 +117,7 @@ def curves(study: Translation) -> Figure:
             if row == 0:
                 panel.set_title(KERNELS[kernel], fontsize=11)
             else:
-                panel.set_xlabel("overlap of the two crops")
+                panel.set_xlabel("overlap (share of the side)")
             panel.tick_params(labelleft=column == 0, labelbottom=row == len(_MEASURES) - 1)
         axes[row, 0].set_ylabel(label)
     handles, labels = axes[0, 0].get_legend_handles_labels()
