@@ -13,6 +13,8 @@ __all__ = ["described", "png_bytes", "svg_bytes"]
 
 _DPI = 150
 _SALT = "setwise"
+_BAR = "<colorbar>"
+"""What matplotlib calls the axes of a colour bar."""
 
 
 def png_bytes(figure: Figure) -> bytes:
@@ -34,14 +36,18 @@ def svg_bytes(figure: Figure) -> bytes:
 
 def described(figure: Figure) -> str:
     """A text for those who cannot see the figure: each panel's title, axes and what its legend names."""
-    panels = [text for axes in figure.axes if (text := _panel(axes))]
-    return f"Figure of {len(panels)} panels. " * (len(panels) > 1) + ". ".join(panels) + "."
+    panels = sum(axes.get_label() != _BAR for axes in figure.axes)
+    said = [text for axes in figure.axes if (text := _panel(axes))]
+    return f"Figure of {panels} panels. " * (panels > 1) + ". ".join(said) + "."
 
 
 def _panel(axes: Axes) -> str:
     title = axes.get_title() or axes.get_title(loc="left")
-    across, upwards = axes.get_xlabel(), axes.get_ylabel()
-    sides = [across and f"across: {across}", upwards and f"upwards: {upwards}"]
+    across, along = axes.get_xlabel(), axes.get_ylabel()
+    if axes.get_label() == _BAR:
+        return f"colours: {along or across}".replace("\n", " ")
+    way = "downwards" if axes.yaxis_inverted() else "upwards"
+    sides = [across and f"across: {across}", along and f"{way}: {along}"]
     names = [str(label) for label in axes.get_legend_handles_labels()[1]]
     parts = [title, *sides, names and "shown: " + ", ".join(names)]
     return "; ".join(str(part).replace("\n", " ") for part in parts if part)

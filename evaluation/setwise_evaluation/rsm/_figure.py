@@ -44,7 +44,7 @@ def heat_map(
         vmin=seen.low,
         vmax=seen.high,
         interpolation="nearest",
-        extent=(0, columns, rows, 0),
+        extent=(-0.5, columns - 0.5, rows - 0.5, -0.5),  # image i lies about i
         aspect="equal" if matrix.symmetric else "auto",
     )
     _name_axes(panel, matrix, names)
@@ -55,14 +55,21 @@ def heat_map(
 
 
 def _name_axes(panel: Axes, matrix: Rsm, names: tuple[str, str]) -> None:
+    """Ids where they fit; else the images' numbers, as an array has them."""
+    from matplotlib.ticker import MaxNLocator
+
     sides = (
-        (panel.set_ylabel, panel.set_yticks, matrix.row_ids, matrix.shape[0], names[0]),
-        (panel.set_xlabel, panel.set_xticks, matrix.column_ids, matrix.shape[1], names[1]),
+        (panel.set_ylabel, panel.yaxis, matrix.row_ids, matrix.shape[0], names[0]),
+        (panel.set_xlabel, panel.xaxis, matrix.column_ids, matrix.shape[1], names[1]),
     )
-    for label, ticks, ids, count, name in sides:
-        label(f"image of {name}" if name else "image")
+    for label, axis, ids, count, name in sides:
+        what = f"image of {name}" if name else "image"
         if ids is not None and count <= _FEW:
-            ticks([place + 0.5 for place in range(count)], [_short(id) for id in ids], fontsize=7)
+            label(what)
+            axis.set_ticks(list(range(count)), labels=[_short(id) for id in ids], fontsize=7)
+        else:
+            label(f"{what} (number, from 0)")
+            axis.set_major_locator(MaxNLocator(integer=True))
     if matrix.column_ids is not None and matrix.shape[1] <= _FEW:
         panel.tick_params(axis="x", labelrotation=90)
 

@@ -193,6 +193,10 @@ class Rsm:
         for first in range(0, self.shape[0], step):
             yield slice(first, min(first + step, self.shape[0]))
 
+    def __repr__(self) -> str:
+        """One line, without the numbers: `Rsm of 40 x 40 images, cosine, matching exact`."""
+        return f"Rsm of {self.shape[0]} x {self.shape[1]} images, {self.kernel}, matching {self.matching}"
+
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         """`values`, so that `numpy.asarray(rsm)` works; always computed, hence always a copy."""
         if copy is False:

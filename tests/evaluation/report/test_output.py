@@ -170,3 +170,14 @@ def test_nothing_global_changes(tmp_path: Path) -> None:
     before = dict(mpl.rcParams)
     write(tmp_path / "translation")
     assert dict(mpl.rcParams) == before
+
+
+def test_the_words_for_a_heat_map_name_its_colours_and_run_downwards(tmp_path: Path) -> None:
+    figure, axes = style.new_figure()
+    bar = figure.colorbar(axes[0, 0].imshow([[0.0, 1.0]]), ax=axes[0, 0])
+    bar.set_label("similarity")
+    axes[0, 0].set(xlabel="image", ylabel="crop")
+    with Output(tmp_path / "x", experiment="x", title="X", settings={}) as output:
+        output.figure("map", figure, caption="A map.")
+    says = json.loads((tmp_path / "x" / "results.json").read_text(encoding="utf-8"))
+    assert says["report"][0]["alt"] == "across: image; downwards: crop. colours: similarity."

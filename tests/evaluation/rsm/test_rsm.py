@@ -28,6 +28,7 @@ def test_every_kernel_comes_from_one_matching() -> None:
     np.testing.assert_allclose(matrix.values, np.exp(-np.maximum(squares, 0) / 8), atol=1e-12)
     np.testing.assert_array_equal(np.asarray(matrix), matrix.values)
     assert np.asarray(matrix, dtype=np.float32).dtype == np.float32
+    assert repr(matrix) == "Rsm of 6 x 6 images, rbf, matching exact"
 
 
 def test_a_matched_square_is_the_distance_after_matching() -> None:

@@ -49,8 +49,10 @@ def test_the_figure_says_what_it_leaves_out() -> None:
     panel, bar = figure.axes
     assert (panel.get_xlabel(), bar.get_ylabel()) == ("image", "cosine similarity")
     assert panel.get_yticklabels()[3].get_text() == "folder/3.jpg"
+    assert panel.get_yticks()[3] == 3
+    assert list(panel.images[0].get_extent()) == [-0.5, 22.5, 22.5, -0.5]
     assert "the diagonal may lie above" in caption
     many, caption = heat_map(rsm(np.repeat(SETS, 30, axis=0)[:, :1]), Kernel.RBF, 2.0, names=("this", "that"))
-    assert many.axes[0].get_xlabel() == "image of that"
+    assert many.axes[0].get_xlabel() == "image of that (number, from 0)"
     assert many.axes[1].get_ylabel() == "RBF similarity, sigma 2"
     assert "Each point is the mean of 2 x 2 pairs." in caption

@@ -33,7 +33,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--model", default="efficientnet-lite0", metavar="NAME", help="network (default efficientnet-lite0)")
     add("--sizes", type=int, nargs="+", default=list(_SIZES), metavar="PX",
         help="sides of the square that the network sees (default 224 to 2048: 49 to 4096 tokens)")  # fmt: skip
-    add("--no-times", action="store_true", help="quality only: then every run writes the same bytes")
+    add(
+        "--no-times",
+        action="store_true",
+        help="quality only: then every run with as many --threads writes the same bytes",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
