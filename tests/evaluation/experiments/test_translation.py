@@ -205,6 +205,11 @@ def test_a_folder_gives_the_same_images_each_time(pictures: Path, tmp_path: Path
         (tmp_path / name).write_bytes(b"no picture")
     with pytest.raises(ImageError, match=r"a\.png is no image that can be read"):
         read_folder(tmp_path, 3, seed=1)
+    (tmp_path / "zz.png").write_bytes(b"nor this")
+    with pytest.raises(ImageError, match=r"(?s)is no image .*zz\.png is no image .*: remove or repair what is broken"):
+        read_folder(tmp_path, 9, seed=1)
+    with pytest.raises(NotFound, match="there is no folder"):
+        read_folder(tmp_path / "nope", 3, seed=1)
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,8 @@ def folder_images(folder: Path, count: int, seed: int) -> list[Path]:
 
     Raises NotFound for a folder without two images.
     """
+    if not folder.is_dir():
+        raise NotFound(f"there is no folder {folder}; give one with at least 2 images", field="--images")
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _KINDS and path.is_file())
     if len(paths) < 2:
         raise NotFound(f"{folder} holds {len(paths)} images; give a folder with at least 2", field="--images")

@@ -20,14 +20,24 @@ _KINDS = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 def read_folder(folder: Path, count: int, seed: int) -> list[Image.Image]:
     """At most `count` images of the folder and all below it, drawn by `seed`, as RGB in the order of their names.
 
-    Raises NotFound for a folder without two images, and ImageError naming a file that cannot be read.
+    Raises NotFound for a folder without two images, and ImageError naming every file that cannot be read.
     """
+    if not folder.is_dir():
+        raise NotFound(f"there is no folder {folder}; give one with at least 2 images", field="--images")
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _KINDS and path.is_file())
     if len(paths) < 2:
         raise NotFound(f"{folder} holds {len(paths)} images; give a folder with at least 2", field="--images")
     if len(paths) > count:
         paths = sorted(random.Random(f"setwise translation/{seed}").sample(paths, count))
-    return [_read(path) for path in paths]
+    images, broken = [], []
+    for path in paths:
+        try:
+            images.append(_read(path))
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            broken.append(f"{path} is no image that can be read ({error})")
+    if broken:
+        raise ImageError(f"{'; '.join(broken)}: remove or repair what is broken", field="--images")
+    return images
 
 
 def compose_scenes(
@@ -54,9 +64,5 @@ def digest(images: Sequence[Image.Image]) -> str:
 
 
 def _read(path: Path) -> Image.Image:
-    try:
-        with Image.open(path) as image:
-            return ImageOps.exif_transpose(image).convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        message = f"{path} is no image that can be read ({error}); remove or repair it"
-        raise ImageError(message, field="--images") from error
+    with Image.open(path) as image:
+        return ImageOps.exif_transpose(image).convert("RGB")
