@@ -78,10 +78,11 @@ def run(args: argparse.Namespace) -> int:
     with ExitStack() as stack, Output(folder, **said) as output:
         work = args.work or Path(stack.enter_context(TemporaryDirectory()))
         output.text(_METHOD)
+        labels = None if args.database is None else _labels(args)  # before a network is loaded for nothing
         for extractor in _extractors(args, output):
             network = extractor.info.name if extractor else "encoded tokens"
             studies = []
-            for case in _cases(args, stack, work, extractor):
+            for case in _cases(args, labels, stack, work, extractor):
                 slugs.append(_slug(f"{case.name}-{network}"))
                 studies.append((case.name, _study(output, args, case, network)))
             output.figure(f"retrieval-{_slug(network)}", draw(studies), caption=f"{network}: {_CAPTION}")
@@ -122,13 +123,19 @@ def _extractors(args: argparse.Namespace, output: Output) -> Iterator[Extractor 
         yield extractor
 
 
-def _cases(args: argparse.Namespace, stack: ExitStack, work: Path, extractor: Extractor | None) -> Iterator[Case]:
+def _cases(
+    args: argparse.Namespace,
+    labels: tuple[Labelled, Labelled] | None,
+    stack: ExitStack,
+    work: Path,
+    extractor: Extractor | None,
+) -> Iterator[Case]:
     from setwise_evaluation.experiments.retrieval._places import Asked, place_case
     from setwise_evaluation.experiments.retrieval._scenes import scene_case
 
-    if args.database is not None:
+    if labels is not None:
         asked = Asked(args.count, args.query_count, args.seed, args.counted, args.weights, _say)
-        yield place_case(stack, (args.database, args.queries), _labels(args), asked, extractor)
+        yield place_case(stack, (args.database, args.queries), labels, asked, extractor)
         return
     assert extractor is not None
     work.mkdir(parents=True, exist_ok=True)
