@@ -111,7 +111,10 @@ def test_matrices_of_several_names_stand_in_one_report(stack: Path, tmp_path: Pa
 def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
     stack, out = tmp_path / "large.npy", tmp_path / "out"
     np.save(stack, np.random.default_rng(0).standard_normal((400, 49, 64)).astype(np.float32))
-    command = [sys.executable, "-c", "import sys; from setwise._cli import main; sys.exit(main())", "rsm", str(stack)]
+    # Where the tests run in the background, children inherit that Ctrl-C is ignored.
+    heeding = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    program = f"{heeding}; from setwise._cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", program, "rsm", str(stack)]
     command += ["--out", str(out), "--tile", "20", "--threads", "1"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
     done, deadline = out / "rsm-store" / "done", time.monotonic() + 60

@@ -21,11 +21,13 @@ from setwise_evaluation.rsm import Rsm, _blocks, _rsm, rsm
 RNG = np.random.default_rng(1)
 SETS = RNG.standard_normal((12, 5, 4)).astype(np.float32)
 
-# Each tile is followed by a nap, so that whoever stops the run finds it in the middle.
+# Each tile is followed by a nap, so that whoever stops the run finds it in the middle. Where the tests run in the
+# background, children inherit that Ctrl-C is ignored.
 SLOW_RUN = """
-import sys, time
+import signal, sys, time
 import numpy as np
 from setwise_evaluation.rsm import rsm
+signal.signal(signal.SIGINT, signal.default_int_handler)
 sets = np.random.default_rng(1).standard_normal((12, 5, 4)).astype(np.float32)
 rsm(sets, store=sys.argv[1], tile=2, progress=lambda done, total: time.sleep(0.1))
 """
