@@ -13,6 +13,7 @@ from setwise_engine.errors import InvalidInput
 from setwise_engine.matching import _approximate_numpy, reference
 from setwise_engine.matching._assignments import Assignments
 from setwise_engine.matching._paths import Path, current
+from setwise_engine.matching._solve import listed_matrices
 from setwise_engine.matching._threads import checked_threads
 from setwise_engine.matching._types import Floats, Indices
 
@@ -127,14 +128,7 @@ def _value(A: NDArray[Any], columns: _Columns) -> float:
 
 def _matrices(affinities: _Matrices) -> list[NDArray[Any]]:
     """Matrices as they lie in memory where their type is the kernel's, else checked and in float64; or InvalidInput."""
-    try:
-        listed = list(affinities)  # type: ignore[arg-type]
-    except TypeError as error:
-        raise InvalidInput(
-            f"affinities is {type(affinities).__name__}; give a sequence of matrices or an array (b, n, m)",
-            field="affinities",
-        ) from error
-    return [_matrix(one, position) for position, one in enumerate(listed)]
+    return [_matrix(one, position) for position, one in enumerate(listed_matrices(affinities))]
 
 
 def _matrix(one: ArrayLike, position: int) -> NDArray[Any]:

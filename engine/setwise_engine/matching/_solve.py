@@ -16,7 +16,7 @@ from setwise_engine.matching._paths import Path, current
 from setwise_engine.matching._threads import checked_threads
 from setwise_engine.matching._types import Assignment, Floats, Indices
 
-__all__ = ["assign", "assign_batch", "optimal_pairs"]
+__all__ = ["assign", "assign_batch", "listed_matrices", "optimal_pairs"]
 
 
 def assign(affinity: ArrayLike) -> Assignment:
@@ -43,7 +43,7 @@ def assign_batch(affinities: ArrayLike | Sequence[ArrayLike], *, threads: int = 
     depend on it. Raises InvalidInput, which names the matrix, and then nothing is returned.
     """
     checked_threads(threads)
-    path, listed = current(), _listed(affinities)
+    path, listed = current(), listed_matrices(affinities)
     if path.kernel is not None:
         with contextlib.suppress(ValueError):  # the loop below refuses it, and says why
             return _native(path, [_plain(matrix) for matrix in listed], threads=threads)
@@ -77,7 +77,8 @@ def _plain(matrix: ArrayLike) -> NDArray[Any]:
     return array if array.dtype in (np.float16, np.float32, np.float64) else reference.checked(array)
 
 
-def _listed(affinities: ArrayLike | Sequence[ArrayLike]) -> list[ArrayLike]:
+def listed_matrices(affinities: ArrayLike | Sequence[ArrayLike]) -> list[ArrayLike]:
+    """The matrices of a batch, unchecked. Raises InvalidInput for what is no sequence or array."""
     try:
         return list(affinities)  # type: ignore[arg-type]
     except TypeError as error:

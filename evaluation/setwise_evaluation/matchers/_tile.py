@@ -52,8 +52,9 @@ def matched_tile(
         if matching is Matching.MAXSIM:
             return _bare(_maxsim(a, a if b is None else b, check))
         if matching is Matching.CHAMFER:
-            other = a if b is None else b
-            return _bare((_maxsim(a, other, check) + _maxsim(other, a, check).T) / 2.0)
+            there = _maxsim(a, a if b is None else b, check)
+            back = there if b is None else _maxsim(b, a, check)
+            return _bare((there + back.T) / 2.0)
         return _one_to_one(matching, a, b, options=options, threads=threads, check=check)
 
 
