@@ -9,6 +9,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from setwise_engine.errors import CancelledError, DeadlineError
+from setwise_server._record import Record
 
 __all__ = ["Call", "Emit", "Requests"]
 
@@ -25,12 +26,14 @@ class Call:
     """How long a call may still take and whether its caller is still there; a Check for the engine.
 
     timeout: seconds from now, or None for no deadline. Thread-safe: one thread computes, another may cancel.
+    record: what the call comes to, for whoever reports it.
     cancelled: the caller has gone. draining: the server is about to stop; streams answer what they have received.
     """
 
-    def __init__(self, timeout: float | None = None) -> None:
+    def __init__(self, timeout: float | None = None, record: Record | None = None) -> None:
         self._started = time.perf_counter()
         self._deadline = None if timeout is None else self._started + timeout
+        self.record = record or Record()
         self.cancelled = False
         self.draining = False
 

@@ -4,7 +4,9 @@ EngineError
 ├── InvalidInput
 │   └── LimitError     more than one call may ask for                       INVALID_ARGUMENT
 ├── ReplyTooLargeError      the answer would not fit in a message                RESOURCE_EXHAUSTED
-├── BusyError               the queue is full; try again                         RESOURCE_EXHAUSTED
+├── BusyError               the queue is full, or the caller has his share; try again  RESOURCE_EXHAUSTED
+├── UnauthenticatedError    no key, or none that is known                        UNAUTHENTICATED
+├── ForbiddenError          the key does not allow this                          PERMISSION_DENIED
 ├── NotReadyError           loading or draining; try again                       UNAVAILABLE
 ├── PortError          the address cannot be listened on                    (start-up only)
 └── UnknownMethodError      no such rpc                                          UNIMPLEMENTED
@@ -17,7 +19,17 @@ from contextlib import contextmanager
 
 from setwise_engine.errors import EngineError, Incompatible, InvalidInput, NotFound
 
-__all__ = ["BusyError", "LimitError", "NotReadyError", "PortError", "ReplyTooLargeError", "UnknownMethodError", "at"]
+__all__ = [
+    "BusyError",
+    "ForbiddenError",
+    "LimitError",
+    "NotReadyError",
+    "PortError",
+    "ReplyTooLargeError",
+    "UnauthenticatedError",
+    "UnknownMethodError",
+    "at",
+]
 
 
 class LimitError(InvalidInput):
@@ -37,9 +49,26 @@ class ReplyTooLargeError(EngineError):
 
 
 class BusyError(EngineError):
-    """The queue is full."""
+    """The queue is full, or the caller has as much as he may; `retry_after` in seconds says when to come back."""
 
     reason = "SERVER_BUSY"
+
+    def __init__(self, message: str, *, field: str = "", retry_after: float = 1.0, limit: str = "") -> None:
+        super().__init__(message, field=field)
+        self.retry_after = retry_after
+        self.info = {"limit": limit} if limit else {}
+
+
+class UnauthenticatedError(EngineError):
+    """The caller gave no key or certificate, or none that is known here."""
+
+    reason = "UNAUTHENTICATED"
+
+
+class ForbiddenError(EngineError):
+    """The caller is known and may not do this."""
+
+    reason = "FORBIDDEN"
 
 
 class NotReadyError(EngineError):

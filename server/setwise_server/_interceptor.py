@@ -1,58 +1,73 @@
-"""Turns what a call raises into its status on the wire: the only place in the server that does."""
+"""What every call passes: the guard, admission, the observer; and what turns what a call raises into its status."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc
 import grpc.aio
 
+from setwise_server._admission import Admission
 from setwise_server._status import DETAILS_KEY, error_info, grpc_code, status_of
+from setwise_server._visit import REQUEST_ID_KEY, VISIT, Visit, request_id
+from setwise_server.observe import Observer
+from setwise_server.security import Guard
 
-__all__ = ["ErrorInterceptor"]
+__all__ = ["CallInterceptor"]
 
-log = logging.getLogger("setwise.server")
+Context = grpc.aio.ServicerContext[bytes, bytes]
+Behaviour = Callable[[Any, Context], Awaitable[Any]]
 
-Behaviour = Callable[[Any, "grpc.aio.ServicerContext[bytes, bytes]"], Awaitable[Any]]
 
+class CallInterceptor(grpc.aio.ServerInterceptor):
+    """Wraps every rpc of ours. Nothing of a request is read before its caller was let in: unary rpcs, too, come as
+    streams, whose handlers read by themselves."""
 
-class ErrorInterceptor(grpc.aio.ServerInterceptor):
-    """Wraps every rpc of ours; a failed call ends with a google.rpc.Status and leaves one line in the log."""
+    def __init__(self, guard: Guard, admission: Admission, observer: Observer, streams: frozenset[str]) -> None:
+        """streams: paths of the rpcs that stream."""
+        self._guard, self._admission, self._observer = guard, admission, observer
+        self._streams = streams
 
     async def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Any:
-        """The handler of a call, guarded when it is one of ours (others belong to health and reflection)."""
+        """The handler of a call, wrapped when it is one of ours (others belong to health and reflection)."""
         handler: Any = await continuation(handler_call_details)
         method = handler_call_details.method
         if handler is None or not method.startswith("/setwise."):
             return handler
-        if handler.stream_stream is not None:
-            return grpc.stream_stream_rpc_method_handler(_guarded(method, handler.stream_stream))
-        return grpc.unary_unary_rpc_method_handler(_guarded(method, handler.unary_unary))
+
+        async def wrapped(request: Any, context: Context) -> None:
+            await self._call(method, handler.stream_stream, request, context)
+
+        return grpc.stream_stream_rpc_method_handler(wrapped)
+
+    async def _call(self, method: str, behaviour: Behaviour, request: Any, context: Context) -> None:
+        metadata = dict(context.invocation_metadata() or ())
+        visit = Visit(method, request_id(_text(metadata.get(REQUEST_ID_KEY))), context.peer())
+        VISIT.set(visit)
+        context.set_trailing_metadata(((REQUEST_ID_KEY, visit.request_id),))
+        with self._observer.during(visit, metadata):
+            try:
+                visit.caller = self._guard.admit(method, metadata, context.auth_context())
+                with self._admission.enter(visit.caller, visit.peer, stream=method in self._streams):
+                    await behaviour(request, context)
+            except asyncio.CancelledError:
+                self._observer.ended(visit, grpc.StatusCode.CANCELLED)
+                raise
+            except Exception as error:  # whatever it is, the caller gets a status
+                status = status_of(error, visit.request_id)
+                code = grpc_code(status)
+                self._observer.ended(visit, code, error_info(status).reason, status.message)
+                trailers = ((DETAILS_KEY, status.SerializeToString()), (REQUEST_ID_KEY, visit.request_id))
+                await context.abort(code, status.message, trailers)
+            else:
+                self._observer.ended(visit, grpc.StatusCode.OK)
 
 
-def _guarded(method: str, behaviour: Behaviour) -> Any:
-    """The behaviour of a unary rpc or of a stream: both are coroutines, a stream's gives nothing."""
-
-    async def guarded(request: Any, context: grpc.aio.ServicerContext[bytes, bytes]) -> Any:
-        started = time.perf_counter()
-        try:
-            return await behaviour(request, context)
-        except asyncio.CancelledError:
-            log.info("%s CANCELLED after %.0f ms", method, (time.perf_counter() - started) * 1000)
-            raise
-        except Exception as error:  # whatever it is, the caller gets a status
-            status = status_of(error)
-            elapsed = (time.perf_counter() - started) * 1000
-            code, reason = grpc_code(status), error_info(status).reason
-            log.warning("%s %s %s after %.0f ms: %s", method, code.name, reason, elapsed, status.message)
-            await context.abort(code, status.message, ((DETAILS_KEY, status.SerializeToString()),))
-
-    return guarded
+def _text(value: str | bytes | None) -> str | None:
+    return value if isinstance(value, str) else None

@@ -7,11 +7,13 @@ from functools import partial
 import grpc
 import grpc.aio
 
+from setwise_engine.errors import InvalidInput
 from setwise_proto.v1 import collections_pb2, images_pb2, search_pb2, server_pb2
 from setwise_server._call import Call
 from setwise_server._errors import NotReadyError, UnknownMethodError
 from setwise_server._pools import Pools
 from setwise_server._streams import Stream, check_reply
+from setwise_server._visit import VISIT
 from setwise_server.handlers import Method
 
 __all__ = ["PATHS", "SERVICES", "STREAMS", "Servicer"]
@@ -56,18 +58,21 @@ class Servicer(grpc.GenericRpcHandler):
         path = handler_call_details.method
         if path not in PATHS:
             return None
-        if path in STREAMS:  # on the wire a side that sends one message is a stream of one
-            return grpc.stream_stream_rpc_method_handler(partial(self._stream, path))
-        return grpc.unary_unary_rpc_method_handler(partial(self._answer, path))
+        # On the wire a side that sends one message is a stream of one: nothing is read before the caller was let in.
+        behaviour = self._stream if path in STREAMS else self._answer
+        return grpc.stream_stream_rpc_method_handler(partial(behaviour, path))
 
-    async def _answer(self, path: str, data: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
+    async def _answer(self, path: str, _: object, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
         method = self._method(path)
-        call = Call(context.time_remaining())
-        return await self._pools.of(method.kind).run(partial(self._work, method, data, call), call)
+        call = Call(context.time_remaining(), VISIT.get().record)
+        data = await context.read()
+        if not isinstance(data, bytes):
+            raise InvalidInput("the call ended without a request")
+        await context.write(await self._pools.of(method.kind).run(partial(self._work, method, data, call), call))
 
     async def _stream(self, path: str, _: object, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
         method = self._method(path)
-        call = Call(context.time_remaining())
+        call = Call(context.time_remaining(), VISIT.get().record)
         stream = Stream(context, call, method.parse, self._max_reply_bytes)
         self._streams.add(stream)
         try:
@@ -84,5 +89,6 @@ class Servicer(grpc.GenericRpcHandler):
         return method
 
     def _work(self, method: Method, data: bytes, call: Call) -> bytes:
+        call.record.add("queue", call.elapsed_ms() / 1000)
         call.check()
         return check_reply(method.handle(method.parse(data), call), self._max_reply_bytes)

@@ -15,13 +15,20 @@ from google.rpc.status_pb2 import Status
 
 from setwise_engine import errors
 from setwise_proto.v1.types_pb2 import ItemError
-from setwise_server._errors import BusyError, NotReadyError, ReplyTooLargeError, UnknownMethodError
+from setwise_server._errors import (
+    BusyError,
+    ForbiddenError,
+    NotReadyError,
+    ReplyTooLargeError,
+    UnauthenticatedError,
+    UnknownMethodError,
+)
 
 __all__ = ["DETAILS_KEY", "DOMAIN", "error_info", "grpc_code", "item_error", "status_of"]
 
 DOMAIN = "setwise"
 DETAILS_KEY = "grpc-status-details-bin"
-RETRY_AFTER = timedelta(seconds=1)
+RETRY_AFTER_S = 1.0
 # Clients refuse more than 8 KiB of trailers. The sentence travels in them up to three times, once percent-encoded.
 MESSAGE_BYTES = 700
 FIELD_BYTES = 200
@@ -31,6 +38,8 @@ log = logging.getLogger("setwise.server")
 CODES: tuple[tuple[type[errors.EngineError], grpc.StatusCode], ...] = (
     (ReplyTooLargeError, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (BusyError, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    (UnauthenticatedError, grpc.StatusCode.UNAUTHENTICATED),
+    (ForbiddenError, grpc.StatusCode.PERMISSION_DENIED),
     (NotReadyError, grpc.StatusCode.UNAVAILABLE),
     (UnknownMethodError, grpc.StatusCode.UNIMPLEMENTED),
     (errors.InvalidInput, grpc.StatusCode.INVALID_ARGUMENT),
@@ -48,11 +57,11 @@ RETRIABLE = (BusyError, NotReadyError, errors.LockedError)
 BY_NUMBER: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 
 
-def status_of(error: Exception) -> Status:
+def status_of(error: Exception, request_id: str | None = None) -> Status:
     """The status of a failed call, ErrorInfo first. An exception that nobody meant to raise is logged with its
-    traceback under a request id, once however many are told of it, and only that id is told."""
+    traceback under a request id (the one given, or a new one), once however many hear of it; only the id is told."""
     if not isinstance(error, errors.EngineError):
-        return _internal(error)
+        return _internal(error, request_id)
     field = _shorten(error.field, FIELD_BYTES)
     message = _shorten(str(error), MESSAGE_BYTES)
     info = {**getattr(error, "info", {}), **({"field": field} if field else {})}
@@ -61,7 +70,7 @@ def status_of(error: Exception) -> Status:
         violation = BadRequest.FieldViolation(field=field, description=message)
         details.append(BadRequest(field_violations=[violation]))
     if isinstance(error, RETRIABLE):
-        details.append(RetryInfo(retry_delay=RETRY_AFTER))
+        details.append(RetryInfo(retry_delay=timedelta(seconds=getattr(error, "retry_after", RETRY_AFTER_S))))
     return _status(_code(error), message, details)
 
 
@@ -88,10 +97,12 @@ def _code(error: errors.EngineError) -> grpc.StatusCode:
     return next((code for kind, code in CODES if isinstance(error, kind)), grpc.StatusCode.UNKNOWN)
 
 
-def _internal(error: Exception) -> Status:
-    request_id: str | None = getattr(error, "setwise_request_id", None)
-    if request_id is None:  # one commit's failure is told to all who share it, and logged once
-        request_id = uuid.uuid4().hex[:12]
+def _internal(error: Exception, request_id: str | None) -> Status:
+    known: str | None = getattr(error, "setwise_request_id", None)
+    if known is not None:  # one commit's failure is told to all who share it, and logged once
+        request_id = known
+    else:
+        request_id = request_id or uuid.uuid4().hex[:12]
         log.error("request %s failed inside the server", request_id, exc_info=error)
         with contextlib.suppress(AttributeError):  # exceptions with slots take no further attribute
             error.setwise_request_id = request_id  # type: ignore[attr-defined]

@@ -14,13 +14,16 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 from threadpoolctl import threadpool_limits
 
+from setwise_server._admission import Admission
 from setwise_server._errors import PortError
 from setwise_server._holdings import Holdings
-from setwise_server._interceptor import ErrorInterceptor
+from setwise_server._interceptor import CallInterceptor
 from setwise_server._pools import Pools
 from setwise_server._ports import check_port
-from setwise_server._servicer import SERVICES, Servicer
+from setwise_server._servicer import SERVICES, STREAMS, Servicer
 from setwise_server.handlers import methods
+from setwise_server.observe import Observer
+from setwise_server.security import Guard
 from setwise_server.settings import ServerSettings, address
 
 __all__ = ["Server", "run"]
@@ -42,7 +45,8 @@ class Server:
         self._pools = Pools(settings)
         self._servicer = Servicer(self._pools, settings.limits.max_message_bytes)
         self._health = health.aio.HealthServicer()
-        self._grpc = grpc.aio.server(interceptors=[ErrorInterceptor()], options=_options(settings))
+        gate = CallInterceptor(Guard(settings), Admission(settings), Observer(), STREAMS)
+        self._grpc = grpc.aio.server(interceptors=[gate], options=_options(settings))
 
     async def start(self) -> int:
         """Listen, answering health checks with NOT_SERVING; the port. Raises PortError."""

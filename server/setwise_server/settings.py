@@ -9,7 +9,7 @@ from typing import Self
 
 from setwise_engine.errors import InvalidInput, ReadOnlyError
 
-__all__ = ["USUAL_MODELS", "Limits", "Offer", "ServerSettings", "address"]
+__all__ = ["USUAL_MODELS", "Limits", "Observe", "Offer", "Security", "ServerSettings", "address"]
 
 _MIB = 1024 * 1024
 
@@ -20,6 +20,8 @@ class Limits:
 
     Bytes of a message and of an encoded image, pixels of a decoded image, tokens of a feature set, queries of a batch,
     hits and candidates of a search, conditions, joints and values of a filter, ids or changes of one writing call.
+    Of one caller, who is known by his key or else by his address: streams at once, and calls in a second in the long
+    run, 0 for as many as come.
     """
 
     max_message_bytes: int = 16 * _MIB
@@ -31,6 +33,46 @@ class Limits:
     max_candidates: int = 20_000
     max_filter_terms: int = 10_000
     max_changes: int = 10_000
+    max_streams_per_client: int = 16
+    max_calls_per_second: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Security:
+    """Who may ask, and how the wire is kept.
+
+    tls_cert, tls_key: PEM files of the server's certificate chain and key; both or neither. client_ca: PEM file of the
+    authorities whose certificates callers must show (mutual TLS). All three are read again when they change.
+    keys: TOML file of the API keys and certificates that are known, and what each may; read again when it changes.
+    anonymous: "none", "read", "write" or "admin": what callers without a key may. None: "admin" on a loopback address
+    where there are neither keys nor client_ca, "none" elsewhere.
+    reflection: whether the interface is told to those who ask.
+    """
+
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    client_ca: Path | None = None
+    keys: Path | None = None
+    anonymous: str | None = None
+    reflection: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observe:
+    """What is told of the server.
+
+    metrics_host, metrics_port: where Prometheus finds the metrics over HTTP; None for nowhere, 0 for any free port.
+    log_format: "text" or "json", one object a line. log_level: "debug", "info", "warning" or "error".
+    slow_ms: calls that take at least as long are logged with all their stages; None for none.
+    traces: address of an OTLP collector (gRPC, host:port) that traces are sent to; None for none.
+    """
+
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int | None = None
+    log_format: str = "text"
+    log_level: str = "info"
+    slow_ms: int | None = 1000
+    traces: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +118,9 @@ class ServerSettings:
     maintenance: compact, index and check collections in the background, as they need it.
     maintenance_bytes: bytes a second that this may read and write in all.
     grace: seconds that running calls are given when the server is told to stop.
+    batch_images: images of one forward pass that concurrent calls share; batch_ms: how long one waits for others.
+    cache_bytes: memory for the sets of images that were asked with lately; 0 for none.
+    decode_bytes: memory that pictures may take while they are decoded, all calls together.
     Raises InvalidInput for a number out of range.
     """
 
@@ -98,7 +143,13 @@ class ServerSettings:
     maintenance: bool = True
     maintenance_bytes: int = 32 * _MIB
     grace: float = 10.0
+    batch_images: int = 2
+    batch_ms: float = 0.0
+    cache_bytes: int = 64 * _MIB
+    decode_bytes: int = 1024 * _MIB
     limits: Limits = field(default_factory=Limits)
+    security: Security = field(default_factory=Security)
+    observe: Observe = field(default_factory=Observe)
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
@@ -115,6 +166,10 @@ class ServerSettings:
             "region_limit": 0,
             "grace": 0,
             "maintenance_bytes": 1,
+            "batch_images": 1,
+            "batch_ms": 0,
+            "cache_bytes": 0,
+            "decode_bytes": 1,
         }
         for name, least in least_of.items():
             value = getattr(self, name)

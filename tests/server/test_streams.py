@@ -15,12 +15,15 @@ import pytest
 from setwise_engine.errors import CancelledError, InvalidInput
 from setwise_proto.v1 import images_pb2 as pb
 from setwise_server import ServerSettings
+from setwise_server._admission import Admission
 from setwise_server._call import Call
-from setwise_server._interceptor import ErrorInterceptor
+from setwise_server._interceptor import CallInterceptor
 from setwise_server._local_streams import local_stream
 from setwise_server._pools import Pools
 from setwise_server._servicer import STREAMS, Servicer
 from setwise_server.handlers import Kind, Method
+from setwise_server.observe import Observer
+from setwise_server.security import Guard
 
 UPSERT = "/setwise.v1.ImageService/Upsert"
 
@@ -51,7 +54,9 @@ class Wire:
         self.pools = Pools(self._settings)
         self.servicer = Servicer(self.pools, 1000)
         self.servicer.open({UPSERT: Method(UPSERT, pb.UpsertRequest, handle, Kind.STREAM)})
-        self._server = grpc.aio.server(interceptors=[ErrorInterceptor()])
+        settings = self._settings
+        gate = CallInterceptor(Guard(settings), Admission(settings), Observer(), frozenset({UPSERT}))
+        self._server = grpc.aio.server(interceptors=[gate])
         self._server.add_generic_rpc_handlers((self.servicer,))
         self.port = self._server.add_insecure_port("127.0.0.1:0")
         await self._server.start()

@@ -33,6 +33,8 @@ class _ScopeEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumType
     """Exact among the recalled candidates; the coarse stage may have missed an image."""
     SCOPE_COLLECTION: _Scope.ValueType  # 2
     """Exact over every image of the collection that passes the filter (over every image when there was none)."""
+    SCOPE_PARTIAL: _Scope.ValueType  # 3
+    """Exact among the candidates that were examined before the time ran out (SearchOptions.allow_partial)."""
 
 class Scope(_Scope, metaclass=_ScopeEnumTypeWrapper):
     """What the answer's proof covers."""
@@ -43,6 +45,8 @@ SCOPE_CANDIDATES: Scope.ValueType  # 1
 """Exact among the recalled candidates; the coarse stage may have missed an image."""
 SCOPE_COLLECTION: Scope.ValueType  # 2
 """Exact over every image of the collection that passes the filter (over every image when there was none)."""
+SCOPE_PARTIAL: Scope.ValueType  # 3
+"""Exact among the candidates that were examined before the time ran out (SearchOptions.allow_partial)."""
 global___Scope = Scope
 
 @typing.final
@@ -64,6 +68,7 @@ class SearchOptions(google.protobuf.message.Message):
     WHERE_FIELD_NUMBER: builtins.int
     GROUP_BY_FIELD_NUMBER: builtins.int
     GROUP_SIZE_FIELD_NUMBER: builtins.int
+    ALLOW_PARTIAL_FIELD_NUMBER: builtins.int
     k: builtins.int
     """How many hits, at least 1. Default 10. Fewer come back when the collection holds fewer."""
     candidates: builtins.int
@@ -90,6 +95,8 @@ class SearchOptions(google.protobuf.message.Message):
     """
     group_size: builtins.int
     """Most hits of one group, at least 1. Default 1."""
+    allow_partial: builtins.bool
+    """When the call's deadline is near, answer with the best of the candidates examined so far instead of failing."""
     @property
     def metadata(self) -> setwise_proto.v1.types_pb2.MetadataSelector:
         """Which metadata the hits carry. Default: none."""
@@ -114,9 +121,10 @@ class SearchOptions(google.protobuf.message.Message):
         where: setwise_proto.v1.filters_pb2.Filter | None = ...,
         group_by: builtins.str = ...,
         group_size: builtins.int | None = ...,
+        allow_partial: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_candidates", b"_candidates", "_exhaustive", b"_exhaustive", "_group_size", b"_group_size", "_k", b"_k", "_min_score", b"_min_score", "candidates", b"candidates", "exhaustive", b"exhaustive", "group_size", b"group_size", "k", b"k", "metadata", b"metadata", "min_score", b"min_score", "where", b"where"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_candidates", b"_candidates", "_exhaustive", b"_exhaustive", "_group_size", b"_group_size", "_k", b"_k", "_min_score", b"_min_score", "candidates", b"candidates", "exhaustive", b"exhaustive", "group_by", b"group_by", "group_size", b"group_size", "include_matches", b"include_matches", "include_proof", b"include_proof", "include_scores", b"include_scores", "include_thumbnail", b"include_thumbnail", "k", b"k", "kernel", b"kernel", "metadata", b"metadata", "min_score", b"min_score", "where", b"where"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_candidates", b"_candidates", "_exhaustive", b"_exhaustive", "_group_size", b"_group_size", "_k", b"_k", "_min_score", b"_min_score", "allow_partial", b"allow_partial", "candidates", b"candidates", "exhaustive", b"exhaustive", "group_by", b"group_by", "group_size", b"group_size", "include_matches", b"include_matches", "include_proof", b"include_proof", "include_scores", b"include_scores", "include_thumbnail", b"include_thumbnail", "k", b"k", "kernel", b"kernel", "metadata", b"metadata", "min_score", b"min_score", "where", b"where"]) -> None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_candidates", b"_candidates"]) -> typing.Literal["candidates"] | None: ...
     @typing.overload
@@ -177,6 +185,7 @@ class Certificate(google.protobuf.message.Message):
     STAGES_FIELD_NUMBER: builtins.int
     LARGEST_GAP_FIELD_NUMBER: builtins.int
     MATCHING_FIELD_NUMBER: builtins.int
+    UNEXAMINED_FIELD_NUMBER: builtins.int
     scope: global___Scope.ValueType
     """What the proof covers."""
     collection_size: builtins.int
@@ -197,6 +206,8 @@ class Certificate(google.protobuf.message.Message):
     """The largest `Proof.gap` among the hits; absent unless proofs were asked for."""
     matching: builtins.int
     """Images that pass the filter at the version that was searched; all of them without one."""
+    unexamined: builtins.int
+    """Candidates that were not examined because the time ran out; part of `recalled`. 0 unless the scope is SCOPE_PARTIAL."""
     @property
     def stages(self) -> global___Stages:
         """Which stage ruled out how many. The counts may depend on the server's machine and load; the hits never do."""
@@ -214,9 +225,10 @@ class Certificate(google.protobuf.message.Message):
         stages: global___Stages | None = ...,
         largest_gap: builtins.float | None = ...,
         matching: builtins.int = ...,
+        unexamined: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_highest_pruned_bound", b"_highest_pruned_bound", "_kth_score", b"_kth_score", "_largest_gap", b"_largest_gap", "highest_pruned_bound", b"highest_pruned_bound", "kth_score", b"kth_score", "largest_gap", b"largest_gap", "stages", b"stages"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_highest_pruned_bound", b"_highest_pruned_bound", "_kth_score", b"_kth_score", "_largest_gap", b"_largest_gap", "collection_size", b"collection_size", "highest_pruned_bound", b"highest_pruned_bound", "kth_score", b"kth_score", "largest_gap", b"largest_gap", "matching", b"matching", "pruned", b"pruned", "recalled", b"recalled", "scope", b"scope", "solved", b"solved", "stages", b"stages"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_highest_pruned_bound", b"_highest_pruned_bound", "_kth_score", b"_kth_score", "_largest_gap", b"_largest_gap", "collection_size", b"collection_size", "highest_pruned_bound", b"highest_pruned_bound", "kth_score", b"kth_score", "largest_gap", b"largest_gap", "matching", b"matching", "pruned", b"pruned", "recalled", b"recalled", "scope", b"scope", "solved", b"solved", "stages", b"stages", "unexamined", b"unexamined"]) -> None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_highest_pruned_bound", b"_highest_pruned_bound"]) -> typing.Literal["highest_pruned_bound"] | None: ...
     @typing.overload

@@ -59,6 +59,7 @@ class SearchHandlers:
         sets = _candidate_sets(entry, request.candidates, self._limits, call)
         with regions_at({"region": "query.region"}):
             answer = entry.searcher.rerank(features, request.ids, sets, options, call, region=query.region)
+        _recorded(query, answer, call)
         return pb.RerankResponse(
             hits=[convert.hit_to_proto(hit, features, answer) for hit in answer.hits],
             certificate=convert.certificate_to_proto(answer),
@@ -87,6 +88,9 @@ class SearchHandlers:
             rerank_ms=call.elapsed_ms() - before,
         )
         matches = convert.match_to_proto(match, left, right.grid, right.image_size) if request.include_matches else None
+        for query in (a, b):
+            _record_query(query, call)
+        call.record.add("rerank", timings.rerank_ms / 1000)
         timings.total_ms = call.elapsed_ms()
         return pb.CompareResponse(scores=convert.scores_to_proto(match.scores), matches=matches, timings=timings)
 
@@ -99,6 +103,7 @@ def _search(entry: Entry, query: Resolved, options: Options, call: Call) -> pb.S
             answer = entry.searcher.search(features, options, call, region=query.region)
         else:
             answer = entry.searcher.search_id(query.stored, options, call, region=query.region)
+    _recorded(query, answer, call)
     return pb.SearchResponse(
         hits=[convert.hit_to_proto(hit, features, answer) for hit in answer.hits],
         certificate=convert.certificate_to_proto(answer),
@@ -118,6 +123,16 @@ def _item(entry: Entry, query: Resolved, options: Options, call: Call) -> pb.Sea
         raise
     except Exception as error:  # told as this item's status, and logged there when it is a fault of ours
         return pb.SearchBatchItem(error=item_error(error))
+
+
+def _record_query(query: Resolved, call: Call) -> None:
+    for stage in ("decode", "extract", "encode"):
+        call.record.add(stage, getattr(query, f"{stage}_s"))
+
+
+def _recorded(query: Resolved, answer: Answer, call: Call) -> None:
+    _record_query(query, call)
+    call.record.searched(answer)
 
 
 def _timings(query: Resolved, answer: Answer, call: Call) -> pb.Timings:

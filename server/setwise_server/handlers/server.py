@@ -14,6 +14,7 @@ from setwise_proto.v1 import server_pb2 as pb
 from setwise_server._call import Call
 from setwise_server._registry import Registry, State
 from setwise_server._tensors import grid_to_proto
+from setwise_server.handlers.images import MAX_PAGE
 
 __all__ = ["ServerHandlers"]
 
@@ -35,6 +36,7 @@ class ServerHandlers:
             max_concurrent=settings.workers,
             max_queue=settings.max_queue,
             max_streams=settings.max_streams,
+            max_page_size=MAX_PAGE,
         )
         return pb.GetServerInfoResponse(
             version=version("setwise"),

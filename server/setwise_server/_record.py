@@ -1,0 +1,63 @@
+"""What one call came to, for logs, metrics and traces: filled in as it goes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from setwise_engine.search import Answer, Scope
+
+__all__ = ["STAGES", "Record"]
+
+STAGES = ("queue", "decode", "extract", "encode", "recall", "rerank", "fetch")
+"""The stages of a search, in the order in which they run."""
+
+
+@dataclass(slots=True, eq=False)
+class Record:
+    """One call. The handler's thread writes; whoever reports reads once the call has ended.
+
+    stages: seconds by stage, summed over the queries of the call. searches: rankings made; proven: those proven for
+    the whole collection. recalled: candidates, of which gate, gate_dual, bound and dual were ruled out by the stage of
+    that name (see Stages) and solved were solved.
+    """
+
+    stages: dict[str, float] = field(default_factory=dict)
+    searches: int = 0
+    proven: int = 0
+    recalled: int = 0
+    gate: int = 0
+    gate_dual: int = 0
+    bound: int = 0
+    dual: int = 0
+    solved: int = 0
+
+    def add(self, stage: str, seconds: float) -> None:
+        """So many seconds went into this stage."""
+        self.stages[stage] = self.stages.get(stage, 0.0) + seconds
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """What runs inside is this stage."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.add(name, time.perf_counter() - started)
+
+    def searched(self, answer: Answer) -> None:
+        """One ranking was made."""
+        self.searches += 1
+        self.proven += answer.scope is Scope.COLLECTION
+        self.recalled += answer.recalled
+        stages = answer.stages
+        self.gate += stages.gate
+        self.gate_dual += stages.gate_dual
+        self.bound += stages.bound
+        self.dual += stages.dual
+        self.solved += stages.solved
+        self.add("recall", answer.recall_s)
+        self.add("rerank", answer.rerank_s)
+        self.add("fetch", answer.fetch_s)
