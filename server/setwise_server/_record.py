@@ -9,22 +9,28 @@ from dataclasses import dataclass, field
 
 from setwise_engine.search import Answer, Scope
 
-__all__ = ["STAGES", "Record"]
+__all__ = ["BOUNDS", "COUNTS", "STAGES", "Record"]
 
 STAGES = ("queue", "decode", "extract", "encode", "recall", "rerank", "fetch")
 """The stages of a search, in the order in which they run."""
+BOUNDS = ("gate", "gate_dual", "bound", "dual")
+"""The stages that rule candidates out, in the order in which they run."""
+COUNTS = ("searches", "proven", "recalled", *BOUNDS, "solved")
+"""What a Record counts."""
 
 
 @dataclass(slots=True, eq=False)
 class Record:
     """One call. The handler's thread writes; whoever reports reads once the call has ended.
 
-    stages: seconds by stage, summed over the queries of the call. searches: rankings made; proven: those proven for
-    the whole collection. recalled: candidates, of which gate, gate_dual, bound and dual were ruled out by the stage of
-    that name (see Stages) and solved were solved.
+    stages: seconds by stage, summed over the queries of the call. asked: what the call asks for, in words and numbers
+    fit for a log, never a picture. searches: rankings made; proven: those proven for the whole collection. recalled:
+    candidates, of which gate, gate_dual, bound and dual were ruled out by the stage of that name (see Stages) and
+    solved were solved.
     """
 
     stages: dict[str, float] = field(default_factory=dict)
+    asked: dict[str, str | int] = field(default_factory=dict)
     searches: int = 0
     proven: int = 0
     recalled: int = 0
@@ -37,6 +43,10 @@ class Record:
     def add(self, stage: str, seconds: float) -> None:
         """So many seconds went into this stage."""
         self.stages[stage] = self.stages.get(stage, 0.0) + seconds
+
+    def counts(self) -> dict[str, int]:
+        """What was counted, by name."""
+        return {name: getattr(self, name) for name in COUNTS}
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

@@ -21,7 +21,8 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 
 @dataclass(slots=True, eq=False)
 class Visit:
-    """method: path of the rpc. peer: as gRPC writes it. caller: ANONYMOUS until the guard knows better."""
+    """method: path of the rpc. peer: as gRPC writes it. caller: ANONYMOUS until the guard knows better. trace_id: of
+    the trace that the call belongs to, in hexadecimal; empty for none."""
 
     method: str
     request_id: str
@@ -29,6 +30,12 @@ class Visit:
     caller: Caller = ANONYMOUS
     record: Record = field(default_factory=Record)
     started: float = field(default_factory=time.perf_counter)
+    trace_id: str = ""
+
+    @property
+    def rpc(self) -> str:
+        """The last part of the path: no two rpcs have the same."""
+        return self.method.rpartition("/")[2]
 
     def elapsed(self) -> float:
         """Seconds since the call arrived."""

@@ -57,12 +57,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or Ctrl-C."""
-    import logging
-
+    from setwise_server.observe import logs
     from setwise_server.serve import run as serve
     from setwise_server.settings import Offer, ServerSettings
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     named = (
         *("host", "port", "workers", "max_queue", "max_writes", "max_streams", "commit_ms", "commit_bytes"),
         *("device", "threads", "scan_threads", "region_limit", "grace", "root", "maintenance_bytes"),
@@ -73,7 +71,8 @@ def run(args: argparse.Namespace) -> int:
     settings = ServerSettings(
         weights=tuple(args.weights), read_only=args.read_only, maintenance=not args.no_maintenance, **given
     )
-    serve(args.directories, settings, lambda line: print(line, flush=True))
+    with logs(settings.observe):
+        serve(args.directories, settings, lambda line: print(line, flush=True))
     return 0
 
 
