@@ -1,0 +1,11 @@
+"""What a server may be told, and what one call may ask of it.
+
+Each setting is one field of these dataclasses, made by `knob`; its name in a file, its variable and its flag follow
+from that, and nothing else lists them (docs/decisions/0114).
+"""
+
+from setwise_server.settings._offer import USUAL_MODELS, Offer
+from setwise_server.settings._sections import Limits, Observe, Security
+from setwise_server.settings._server import ServerSettings, address
+
+__all__ = ["USUAL_MODELS", "Limits", "Observe", "Offer", "Security", "ServerSettings", "address"]
