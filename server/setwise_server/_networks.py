@@ -10,6 +10,7 @@ from setwise_engine.errors import Incompatible, NotFound
 from setwise_engine.features import DecodeLimits, Extractor, ModelInfo, check_model, load_extractor
 from setwise_engine.featurizer import Featurizer
 from setwise_server._entry import Entry
+from setwise_server._meters import Meters
 from setwise_server.settings import USUAL_MODELS, ServerSettings
 
 __all__ = ["ImageEncoder", "Network", "Networks"]
@@ -32,12 +33,14 @@ class ImageEncoder:
 
 
 class Networks:
-    """Networks by fingerprint, and what turns images into sets of each collection. Thread-safe."""
+    """Networks by fingerprint, and what turns images into sets of each collection. Thread-safe. meters: what they have
+    done."""
 
     def __init__(self, settings: ServerSettings) -> None:
         self._settings = settings
         limits = settings.limits
         self.decode = DecodeLimits(max_bytes=limits.max_image_bytes, max_pixels=limits.max_image_pixels)
+        self.meters = Meters()
         self._lock = threading.Lock()
         self._networks: dict[str, Network] = {}
         self._offered: dict[str, str] = {}
