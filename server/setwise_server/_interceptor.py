@@ -14,6 +14,7 @@ from setwise_server._status import DETAILS_KEY, error_info, grpc_code, status_of
 from setwise_server._visit import REQUEST_ID_KEY, VISIT, Visit, request_id
 from setwise_server.observe import Observer
 from setwise_server.security import Guard
+from setwise_server.security._audit import Audit
 
 __all__ = ["CallInterceptor"]
 
@@ -28,6 +29,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     def __init__(self, guard: Guard, admission: Admission, observer: Observer, streams: frozenset[str]) -> None:
         """streams: paths of the rpcs that stream."""
         self._guard, self._admission, self._observer = guard, admission, observer
+        self._audit = Audit()
         self._streams = streams
 
     async def intercept_service(
@@ -53,20 +55,25 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         context.set_trailing_metadata(((REQUEST_ID_KEY, visit.request_id),))
         with self._observer.during(visit, metadata):
             try:
-                visit.caller = self._guard.admit(method, metadata, context.auth_context())
+                visit.caller = self._guard.identify(metadata, context.auth_context())
+                self._guard.check(visit.caller, method)
                 with self._admission.enter(visit.caller, visit.peer, stream=method in self._streams):
                     await behaviour(request, context)
             except asyncio.CancelledError:
-                self._observer.ended(visit, grpc.StatusCode.CANCELLED)
+                self._ended(visit, grpc.StatusCode.CANCELLED)
                 raise
             except Exception as error:  # whatever it is, the caller gets a status
                 status = status_of(error, visit.request_id)
                 code = grpc_code(status)
-                self._observer.ended(visit, code, error_info(status).reason, status.message)
+                self._ended(visit, code, error_info(status).reason, status.message)
                 trailers = ((DETAILS_KEY, status.SerializeToString()), (REQUEST_ID_KEY, visit.request_id))
                 await context.abort(code, status.message, trailers)
             else:
-                self._observer.ended(visit, grpc.StatusCode.OK)
+                self._ended(visit, grpc.StatusCode.OK)
+
+    def _ended(self, visit: Visit, code: grpc.StatusCode, reason: str = "", message: str = "") -> None:
+        self._observer.ended(visit, code, reason, message)
+        self._audit.ended(visit, code, reason)
 
 
 def _text(value: str | bytes | None) -> str | None:

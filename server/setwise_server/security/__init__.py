@@ -3,5 +3,6 @@
 from setwise_server.security._caller import ANONYMOUS, Access, Caller
 from setwise_server.security._guard import Guard
 from setwise_server.security._rules import RULES
+from setwise_server.security._tls import server_credentials
 
-__all__ = ["ANONYMOUS", "RULES", "Access", "Caller", "Guard"]
+__all__ = ["ANONYMOUS", "RULES", "Access", "Caller", "Guard", "server_credentials"]

@@ -1,0 +1,59 @@
+"""What the settings come to: what callers without a key may, and whether a server may start that way."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+
+from setwise_engine.errors import InvalidInput
+from setwise_server.security._caller import Access
+from setwise_server.settings import ServerSettings
+
+__all__ = ["anonymous_access", "check_policy", "on_loopback"]
+
+log = logging.getLogger("setwise.security")
+
+
+def on_loopback(host: str) -> bool:
+    """Whether only this machine can reach a server that listens there. Names other than localhost count as outside."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def anonymous_access(settings: ServerSettings) -> Access:
+    """What callers without a key or a known certificate may. Raises InvalidInput for an unknown word."""
+    security = settings.security
+    if security.anonymous is None:
+        open_house = on_loopback(settings.host) and security.keys is None and security.client_ca is None
+        return Access.ADMIN if open_house else Access.NONE
+    names = [access.name.lower() for access in Access]
+    if security.anonymous not in names:
+        message = f'anonymous is "{security.anonymous}"; it must be one of {", ".join(names)}'
+        raise InvalidInput(message, field="anonymous")
+    return Access[security.anonymous.upper()]
+
+
+def check_policy(settings: ServerSettings, anonymous: Access, entries: int) -> None:
+    """Raises InvalidInput when nobody could be let in; logs what an operator may not have meant.
+
+    entries: keys and certificates that are known.
+    """
+    security = settings.security
+    if anonymous is Access.NONE and not entries:
+        raise InvalidInput(
+            f"nobody could be let in on {settings.host}: callers without a key are refused and no key or certificate "
+            "is known; make a key with `setwise key new FILE NAME` and give FILE as keys, or say what callers without "
+            "one may: anonymous read, write or admin",
+            field="keys",
+        )
+    if on_loopback(settings.host):
+        return
+    if anonymous is not Access.NONE:
+        log.warning("whoever reaches %s may %s without a key", settings.address, anonymous.name.lower())
+    if security.tls_cert is None:
+        what = "keys and pictures" if entries else "pictures"
+        log.warning("%s is served without TLS: %s cross the network in clear text", settings.address, what)
