@@ -1,0 +1,114 @@
+"""One target under atheris for a while: python fuzz_child.py TARGET FOLDER SECONDS. Started by fuzz_run.
+
+Findings do not end it: they are kept as files, one a cause, the shortest input of each. What ends the process (a signal
+from native code, too much memory) libFuzzer keeps itself, under crashes/.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import resource
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent / "faults")]
+
+import atheris  # type: ignore[import-not-found]
+
+SLOW_S = 4.0  # CPU seconds of one case, instrumented, on a busy machine
+TELL_S = 1.0
+MEMORY_MB = 3072
+OURS = ("setwise", "setwise_engine", "setwise_server", "setwise_indexer")
+
+
+class Child:
+    """Runs cases, counts them, keeps findings."""
+
+    def __init__(self, name: str, folder: Path, seconds: float) -> None:
+        self._name, self._folder, self._seconds = name, folder, seconds
+        self._told = self._started = time.monotonic()
+        self._stop = False
+        signal.signal(signal.SIGTERM, self._end)
+
+    def main(self) -> None:
+        """Does not come back."""
+        scratch = self._folder / "scratch" / self._name
+        scratch.mkdir(parents=True, exist_ok=True)
+        with atheris.instrument_imports(include=[*OURS, *(["PIL"] if self._name.startswith("images") else [])]):
+            from fuzz_all import TARGETS
+            from fuzz_target import Counts, tried
+
+            target = TARGETS[self._name]
+            self._ready = target.prepare(scratch)
+        self._tried, self._counts = tried, Counts()
+        atheris.Setup(self._arguments(target.most), self._case)
+        atheris.Fuzz()
+
+    def _arguments(self, most: int) -> list[str]:
+        corpus = self._folder / "corpus" / self._name
+        corpus.mkdir(parents=True, exist_ok=True)
+        for seed in self._ready.seeds:
+            (corpus / f"seed-{hashlib.sha1(seed).hexdigest()}").write_bytes(seed)
+        crashes = self._folder / "crashes"
+        crashes.mkdir(exist_ok=True)
+        return [
+            sys.argv[0],
+            str(corpus),
+            f"-max_len={most}",
+            f"-rss_limit_mb={MEMORY_MB}",
+            f"-artifact_prefix={crashes}/{self._name}-",
+            "-timeout=0",  # ours is by CPU time: the whole run may be told to stand still
+            "-handle_term=0",
+            "-handle_int=0",
+        ]
+
+    def _case(self, data: bytes) -> None:
+        begun = time.thread_time()
+        found = self._tried(self._ready, data, self._counts)
+        if found is not None:
+            self._keep(found.place, data, "".join(traceback.format_exception(found.error)))
+        took = time.thread_time() - begun
+        if took > SLOW_S:
+            self._counts.findings += 1
+            self._keep("slow", data, f"the case took {took:.1f} s of CPU\n")
+        if (now := time.monotonic()) - self._told > TELL_S or self._stop:
+            self._told = now
+            self._tell(now)
+            if self._stop or now - self._started > 10 * self._seconds:
+                os._exit(0)
+
+    def _keep(self, place: str, data: bytes, text: str) -> None:
+        folder = self._folder / "findings"
+        folder.mkdir(exist_ok=True)
+        path = folder / f"{self._name}-{hashlib.sha1(place.encode()).hexdigest()[:10]}"
+        if not path.exists() or path.stat().st_size > len(data):
+            path.write_bytes(data)
+            path.with_name(f"{path.name}.txt").write_text(f"{place}\n{text}")
+
+    def _tell(self, now: float) -> None:
+        counts = self._counts
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        said = {
+            "target": self._name,
+            "accepted": counts.accepted,
+            "refused": counts.refused,
+            "findings": counts.findings,
+            "refusals": counts.refusals,
+            "seconds": round(now - self._started, 1),
+            "cpu": round(used.ru_utime + used.ru_stime, 1),
+        }
+        path = self._folder / "running.json"
+        path.with_suffix(".new").write_text(json.dumps(said))
+        path.with_suffix(".new").rename(path)
+
+    def _end(self, *_: object) -> None:
+        self._stop = True
+
+
+if __name__ == "__main__":
+    Child(sys.argv[1], Path(sys.argv[2]), float(sys.argv[3])).main()
