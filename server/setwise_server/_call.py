@@ -13,6 +13,9 @@ from setwise_server._record import Record
 
 __all__ = ["Call", "Emit", "Requests"]
 
+MARGIN_S = 0.03, 0.5
+"""Least and most seconds that a partial answer keeps for what follows the ranking."""
+
 Emit = Callable[[Message], None]
 """Sends one reply of a stream: thread-safe, blocks while the caller reads too slowly. Raises CancelledError when the
 caller has gone and ReplyTooLargeError for more than a message may hold."""
@@ -51,6 +54,17 @@ class Call:
             raise CancelledError("the caller cancelled the call")
 
     check = __call__
+
+    def answer_by(self, searches: int = 1) -> float | None:
+        """When, as `time.perf_counter()` counts, the first of so many rankings should stop for its answer to arrive in
+        time; None without a deadline. What is left after that is for fetching the hits and for the way back: a tenth of
+        the whole time, within MARGIN_S (docs/decisions/0117)."""
+        if self._deadline is None:
+            return None
+        least, most = MARGIN_S
+        margin = min(most, max(least, (self._deadline - self._started) / 10))
+        now = time.perf_counter()
+        return now + max(0.0, self._deadline - margin - now) / searches
 
     def elapsed_ms(self) -> float:
         """Milliseconds since the call arrived, waiting in the queue included."""

@@ -11,7 +11,7 @@ from setwise_engine.collection import MetadataValue, StoredImage
 from setwise_engine.errors import InvalidInput
 from setwise_engine.feature_set import FeatureSet, Grid, ImageSize
 from setwise_engine.matching import Assignment, Kernel, Match, Scores, token_boxes
-from setwise_engine.search import Answer, Hit, Options
+from setwise_engine.search import Answer, Hit, Options, Scope
 from setwise_proto.v1 import images_pb2, search_pb2
 from setwise_proto.v1 import types_pb2 as pb
 from setwise_server._errors import LimitError, at
@@ -37,7 +37,11 @@ KERNELS = {
     pb.KERNEL_RBF: Kernel.RBF,
     pb.KERNEL_CONTAINMENT: Kernel.CONTAINMENT,
 }
-SCOPES = {"candidates": search_pb2.SCOPE_CANDIDATES, "collection": search_pb2.SCOPE_COLLECTION}
+SCOPES = {
+    Scope.CANDIDATES: search_pb2.SCOPE_CANDIDATES,
+    Scope.COLLECTION: search_pb2.SCOPE_COLLECTION,
+    Scope.PARTIAL: search_pb2.SCOPE_PARTIAL,
+}
 
 
 def options_from_proto(message: search_pb2.SearchOptions, limits: Limits, default_k: int = 10) -> Options:
@@ -138,6 +142,7 @@ def certificate_to_proto(answer: Answer) -> search_pb2.Certificate:
         highest_pruned_bound=answer.highest_pruned_bound,
         stages=search_pb2.Stages(gate=stages.gate, gate_dual=stages.gate_dual, bound=stages.bound, dual=stages.dual),
         largest_gap=answer.largest_gap,
+        unexamined=answer.unexamined,
     )
 
 

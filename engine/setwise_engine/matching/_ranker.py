@@ -110,7 +110,8 @@ class Ranker:
     def add(self, blocks: Blocks, keys: NDArray[np.int64], check: Callable[[], None] = no_check) -> None:
         """Ranks the sets of these keys, most promising first, among those that came before.
 
-        check: called every few milliseconds, in this thread; what it raises ends the call.
+        check: called every few milliseconds, in this thread; what it raises ends the call. What was ruled out or solved
+        by then stays so: `result` tells of it, and the ranker takes more.
         Raises FeatureError when tokens are not finite or differ in d from the query's, and InvalidInput for a key of no
         set.
         """

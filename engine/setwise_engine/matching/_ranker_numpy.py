@@ -38,21 +38,21 @@ class NumpyRanker:
         self._best: list[float] = []
         self._found: list[Ranked] = []
         self._pruned: list[float] = []
-        self._read: list[NDArray[np.int64]] = []
+        self._read: list[int] = []
 
     def add(self, blocks: Blocks, keys: NDArray[np.int64], check: Callable[[], None]) -> None:
-        self._read.append(keys)
         for i, key in enumerate(keys.tolist()):
             if i % 8 == 0:
                 check()
             self._one(blocks, key)
+            self._read.append(key)
 
     def result(self) -> Ranking:
         kth = self._best[0] if self._best else None
         finalists = [one for one in self._found if kth is None or one.score >= kth]
         finalists.sort(key=lambda one: -one.score)
         stages = Stages(bound=len(self._pruned), solved=len(self._found))
-        read = np.concatenate([np.empty(0, np.int64), *self._read])
+        read = np.array(self._read, np.int64)
         return Ranking(finalists, stages, kth, max(self._pruned, default=None), read)
 
     def _one(self, blocks: Blocks, key: int) -> None:

@@ -30,6 +30,11 @@ class Stages:
     dual: int = 0
     solved: int = 0
 
+    @property
+    def examined(self) -> int:
+        """Candidates that were ruled out or solved."""
+        return self.gate + self.gate_dual + self.bound + self.dual + self.solved
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ranked:

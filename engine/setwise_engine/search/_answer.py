@@ -18,10 +18,12 @@ Check: TypeAlias = Callable[[], None]
 
 
 class Scope(StrEnum):
-    """What an answer's proof covers: the recalled candidates, or every image that passes the filter."""
+    """What an answer's proof covers: the recalled candidates, every image that passes the filter, or only those that
+    were examined before the time ran out."""
 
     CANDIDATES = "candidates"
     COLLECTION = "collection"
+    PARTIAL = "partial"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,7 +54,8 @@ class Answer:
     """Hits, best first, equal scores by the UTF-8 bytes of their ids, with what was proven and what it took.
 
     kernel: what ranked. collection_size: images in all; matching: those that pass the filter, all without one.
-    recalled: candidates, all of them ruled out or solved. stages: how many each ruled out.
+    recalled: candidates, each of them ruled out, solved or unexamined. stages: how many each ruled out.
+    unexamined: candidates that were left when the time ran out; 0 unless the scope is PARTIAL.
     kth_score: of the last place among the first k solved, before min_score; None when nothing was solved. With groups,
     of the last place that was solved to fill them.
     highest_pruned_bound: below kth_score, or below min_score; None when nothing was pruned.
@@ -80,6 +83,7 @@ class Answer:
     missing: tuple[str, ...] = ()
     query_tokens: Indices | None = None
     warnings: tuple[str, ...] = field(default=())
+    unexamined: int = 0
 
     @property
     def solved(self) -> int:
@@ -89,4 +93,4 @@ class Answer:
     @property
     def pruned(self) -> int:
         """Candidates whose upper bound showed that they cannot be hits."""
-        return self.recalled - self.solved
+        return self.recalled - self.solved - self.unexamined

@@ -49,8 +49,9 @@ def best_of_groups(
         named = in_order(ranking)
         _look_up(snapshot, [one.key for _, one in named if one.key not in names], options.group_by or "", values, names)
         best = _walk(named, names, options)
-        # Fewer than asked for: the rest scores below min_score, or there is no rest.
-        if len(best) == options.k or places >= candidates or len(named) < places:
+        # Fewer than asked for: the rest scores below min_score, there is no rest, or there is no time for it.
+        out_of_time = ranking.stages.examined < candidates
+        if len(best) == options.k or places >= candidates or len(named) < places or out_of_time:
             return Grouped(ranking, best, {one.key: values[one.key] for _, one in best})
         places *= _DEEPER
 

@@ -27,6 +27,8 @@ class Options:
     kernel: what ranks; None for the cosine, and for containment when a region is asked for.
     min_score: hits below it are left out; None for all. scores, matches, proofs: every score of each hit, which token
     matched which, the prices that prove it. metadata: all, none or the named entries.
+    answer_by: when, as `time.perf_counter()` counts, the ranking stops and answers with the best of the candidates that
+    it has examined; None for never. Hits are fetched after that, so leave time for it.
     Raises InvalidInput naming the field.
     """
 
@@ -43,6 +45,7 @@ class Options:
     where: Filter | None = None
     group_by: str | None = None
     group_size: int = 1
+    answer_by: float | None = None
 
     def kernel_for(self, *, region: bool) -> Kernel:
         """What ranks a query, of the whole picture or of a region."""

@@ -18,7 +18,7 @@ from setwise_engine.search._fetch import Explainer, Given, fetch, rank_pair
 from setwise_engine.search._group import Grouped, Named, best_of_groups
 from setwise_engine.search._options import Options, default_candidates
 from setwise_engine.search._query import comparable
-from setwise_engine.search._rank import rank_stored, with_the_rest
+from setwise_engine.search._rank import rank_stored, until, with_the_rest
 from setwise_engine.search._region import Part, Region
 
 __all__ = ["Searcher"]
@@ -107,8 +107,9 @@ class Searcher:
             ranker = self._ranker(part, options, options.k)
             if given:
                 block = block_of([half(each) for _, each in given.values()], query.dims)
-                ranker.add({_GIVEN: block}, np.array(list(given), np.int64), check)
-            ranking = rank_stored(ranker, snapshot, iter([keys]), check)
+                with until(options.answer_by, check) as check_both:
+                    ranker.add({_GIVEN: block}, np.array(list(given), np.int64), check_both)
+            ranking = rank_stored(ranker, snapshot, iter([keys]), check, options.answer_by)
             best = _in_order(snapshot, ranking, given, options)[: options.k]
             return self._answer(
                 snapshot,
@@ -169,7 +170,7 @@ class Searcher:
             if exhaustive:
                 chunks = with_the_rest(keys, snapshot.live_keys() if passing is None else passing)
             ranker = self._ranker(query, options, places, threads=self._scan_threads if exhaustive else 1)
-            return rank_stored(ranker, snapshot, chunks, check)
+            return rank_stored(ranker, snapshot, chunks, check, options.answer_by)
 
         def in_order(ranking: Ranking) -> list[Named]:
             return _in_order(snapshot, ranking, {}, options)
@@ -226,6 +227,7 @@ class Searcher:
         """times: when recall began and when it ended. given: None when the collection's images are the candidates."""
         ranked_at = time.perf_counter()
         ranking, given_sets = found.ranking, given or {}
+        unexamined = recalled - ranking.stages.examined
         kernel = options.kernel_for(region=query.is_region)
         hits = fetch(
             snapshot,
@@ -241,7 +243,7 @@ class Searcher:
         return Answer(
             hits=hits,
             kernel=kernel,
-            scope=Scope.COLLECTION if given is None and recalled == matching else Scope.CANDIDATES,
+            scope=_scope(unexamined, proves_all=given is None and recalled == matching),
             collection_size=len(snapshot),
             matching=matching,
             recalled=recalled,
@@ -255,7 +257,8 @@ class Searcher:
             version=snapshot.version,
             missing=missing,
             query_tokens=query.tokens,
-            warnings=warnings,
+            warnings=(*_out_of_time(unexamined, recalled), *warnings),
+            unexamined=unexamined,
         )
 
 
@@ -282,6 +285,21 @@ def _in_order(snapshot: Snapshot, ranking: Ranking, given: Given, options: Optio
     ids = dict(zip(stored, snapshot.ids(stored), strict=True)) | {key: id for key, (id, _) in given.items()}
     named = [(ids[one.key], one) for one in wanted]
     return sorted(named, key=lambda pair: (-pair[1].score, pair[0].encode()))
+
+
+def _scope(unexamined: int, *, proves_all: bool) -> Scope:
+    if unexamined:
+        return Scope.PARTIAL
+    return Scope.COLLECTION if proves_all else Scope.CANDIDATES
+
+
+def _out_of_time(unexamined: int, recalled: int) -> tuple[str, ...]:
+    if not unexamined:
+        return ()
+    return (
+        f"the time ran out before {unexamined} of {recalled} candidates were examined; the hits are the best of the "
+        "others: allow more time, or ask with fewer candidates",
+    )
 
 
 def _warnings(query: Part, options: Options, matching: int, recalled: int, hits: int) -> tuple[str, ...]:

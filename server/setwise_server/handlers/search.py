@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from setwise_engine.errors import CancelledError, DeadlineError, InvalidInput
 from setwise_engine.feature_set import FeatureSet
@@ -34,7 +35,7 @@ class SearchHandlers:
         entry = self._registry.get(request.collection)
         options = convert.options_from_proto(request.options, self._limits)
         (query,) = self._queries.resolve(entry, [("query", request.query)], call)
-        return _search(entry, query, options, call)
+        return _search(entry, query, _in_time(options, request.options, call), call)
 
     def search_batch(self, request: pb.SearchBatchRequest, call: Call) -> pb.SearchBatchResponse:
         """Several searches; one forward pass for all their images, one item for each, error or answer."""
@@ -46,7 +47,11 @@ class SearchHandlers:
             raise LimitError(message, field="queries", limit="max_batch", allowed=allowed)
         queries = [(f"queries[{i}]", query) for i, query in enumerate(request.queries)]
         resolved = self._queries.resolve(entry, queries, call)
-        return pb.SearchBatchResponse(items=[_item(entry, query, options, call) for query in resolved])
+        items = (
+            _item(entry, query, _in_time(options, request.options, call, len(resolved) - i), call)
+            for i, query in enumerate(resolved)
+        )
+        return pb.SearchBatchResponse(items=items)
 
     def rerank(self, request: pb.RerankRequest, call: Call) -> pb.RerankResponse:
         """Exact scores of the caller's own candidates."""
@@ -57,6 +62,7 @@ class SearchHandlers:
         (query,) = self._queries.resolve(entry, [("query", request.query)], call)
         features = query.value()
         sets = _candidate_sets(entry, request.candidates, self._limits, call)
+        options = _in_time(options, request.options, call)
         with regions_at({"region": "query.region"}):
             answer = entry.searcher.rerank(features, request.ids, sets, options, call, region=query.region)
         _recorded(query, answer, call)
@@ -93,6 +99,11 @@ class SearchHandlers:
         call.record.add("rerank", timings.rerank_ms / 1000)
         timings.total_ms = call.elapsed_ms()
         return pb.CompareResponse(scores=convert.scores_to_proto(match.scores), matches=matches, timings=timings)
+
+
+def _in_time(options: Options, asked: pb.SearchOptions, call: Call, searches: int = 1) -> Options:
+    """The options of the first of so many searches, which share the time that is left when partial answers will do."""
+    return replace(options, answer_by=call.answer_by(searches)) if asked.allow_partial else options
 
 
 def _search(entry: Entry, query: Resolved, options: Options, call: Call) -> pb.SearchResponse:
