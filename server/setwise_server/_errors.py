@@ -49,14 +49,17 @@ class ReplyTooLargeError(EngineError):
 
 
 class BusyError(EngineError):
-    """The queue is full, or the caller has as much as he may; `retry_after` in seconds says when to come back."""
+    """The queue is full, or the caller has as much as he may; `retry_after` in seconds says when to come back, `limit`
+    names the field of Limits and `allowed` is its value."""
 
     reason = "SERVER_BUSY"
 
-    def __init__(self, message: str, *, field: str = "", retry_after: float = 1.0, limit: str = "") -> None:
+    def __init__(
+        self, message: str, *, field: str = "", retry_after: float = 1.0, limit: str = "", allowed: float = 0
+    ) -> None:
         super().__init__(message, field=field)
         self.retry_after = retry_after
-        self.info = {"limit": limit} if limit else {}
+        self.info = {"limit": limit, "allowed": f"{allowed:.15g}"} if limit else {}
 
 
 class UnauthenticatedError(EngineError):

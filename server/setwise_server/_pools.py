@@ -16,10 +16,11 @@ class Pools:
     not hold up a search. All methods belong to the event loop's thread."""
 
     def __init__(self, settings: ServerSettings) -> None:
+        queue = settings.max_queue
         self._runners = {
-            Kind.UNARY: Runner(settings.workers, settings.max_queue, option="--workers, --max-queue"),
-            Kind.WAITING: Runner(settings.max_writes, settings.max_queue, "setwise-write", "--max-writes, --max-queue"),
-            Kind.STREAM: Runner(settings.max_streams, 0, "setwise-stream", "--max-streams"),
+            Kind.UNARY: Runner(settings.workers, queue, option="--workers, --max-queue"),
+            Kind.WAITING: Runner(settings.max_writes, queue, "setwise-write", "--max-writes, --max-queue"),
+            Kind.STREAM: Runner(settings.max_streams, 0, "setwise-stream", "--max-streams", "max_streams"),
         }
 
     def of(self, kind: Kind) -> Runner:
@@ -27,7 +28,8 @@ class Pools:
         return self._runners[kind]
 
     async def drain(self, grace: float) -> bool:
-        """Wait for the running calls, at most `grace` seconds; whether all of them ended."""
+        """Wait for the running calls, at most `grace` seconds; whether all of them ended. Those that did not are told
+        to end, and those that still wait are refused."""
         return all(await asyncio.gather(*(runner.drain(grace) for runner in self._runners.values())))
 
     async def close(self) -> None:

@@ -3,56 +3,92 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from contextlib import contextmanager
+from typing import Any
 
 from setwise_server._call import Call
-from setwise_server._errors import BusyError
+from setwise_server._errors import BusyError, NotReadyError
+from setwise_server._line import Line
+from setwise_server._place import Place
 
 __all__ = ["Runner"]
 
-T = TypeVar("T")
+MEMORY = 16  # calls over which the mean time of a call goes
+LEAST_WAIT_S, MOST_WAIT_S = 0.1, 10.0  # that a refused caller is asked to wait
 
 
 class Runner:
     """Runs sync work off the event loop: `workers` calls at once, `max_queue` more wait, the rest are refused.
 
-    Counted are the threads' calls, not the callers: a call whose caller has gone holds its place until it notices.
-    All methods belong to the event loop's thread. option: what the server was told the number with, for messages.
+    Callers take turns, and no caller can take the whole queue from the others: when it is full, one who has fewer calls
+    in it gets the place of the newest call of whoever has the most. A call that would still wait when its deadline
+    passes is refused at once; one whose deadline passed, or whose caller went, gives up its place and is not begun.
+    Counted are the threads' calls, not the callers: a running call whose caller has gone holds its place until it
+    notices. All methods belong to the event loop's thread.
+    name: of the threads. option, limit: what the server was told the number with, and what clients know it as.
     """
 
-    def __init__(self, workers: int, max_queue: int, name: str = "setwise", option: str = "") -> None:
+    def __init__(
+        self, workers: int, max_queue: int, name: str = "setwise", option: str = "", limit: str = "max_queue"
+    ) -> None:
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix=name)
+        self._workers = workers
         self._room = workers + max_queue
-        self._calls = 0
-        self._option = f" ({option})" if option else ""
+        self._told = f" ({option})" if option else "", limit, max_queue or workers
+        self._lock = threading.Lock()  # the line is the threads', too
+        self._line: Line[Place] = Line()
+        self._spare = 0  # runs asked of the pool for places that were given up
+        self._running: set[Place] = set()
+        self._mean: float | None = None
         self._idle = asyncio.Event()
         self._idle.set()
 
-    async def run(self, work: Callable[[], T], call: Call) -> T:
-        """What `work` returns or raises; BusyError when the queue is full. Cancels `call` when its caller goes."""
-        if self._calls >= self._room:
-            raise BusyError(
-                f"{self._calls} calls of this kind are running or waiting, as many as this server takes"
-                f"{self._option}; try again later"
-            )
-        self._calls += 1
-        self._idle.clear()
-        loop = asyncio.get_running_loop()
-        future = self._pool.submit(work)
-        future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._finished))
+    @property
+    def running(self) -> int:
+        """Calls that compute."""
+        return len(self._running)
+
+    @property
+    def waiting(self) -> int:
+        """Calls that have a place and do not compute yet."""
+        return len(self._line)
+
+    @contextmanager
+    def place(self, call: Call, caller: str = "", timeout: float | None = None) -> Iterator[Place]:
+        """A place for the call until it has ended. timeout: seconds that its caller waits, None for ever.
+
+        Raises BusyError when there is none, or it would be reached too late.
+        """
+        place = Place(self, call, caller)
+        self._enter(place, timeout)
         try:
-            return await asyncio.wrap_future(future)
-        except asyncio.CancelledError:
-            call.cancel()
-            raise
+            yield place
+        finally:
+            self._leave(place)
+
+    def start(self, place: Place) -> None:
+        """Its work is done as soon as it is its turn; see Place.run."""
+        with self._lock:
+            self._line.ready(place.caller, place)
+            if self._spare:
+                self._spare -= 1
+                return
+        self._pool.submit(self._next)
 
     async def drain(self, grace: float) -> bool:
-        """Wait for the running calls, at most `grace` seconds; whether all of them ended."""
+        """Wait for the calls, at most `grace` seconds; then take their places away. Whether all ended in time."""
         try:
             await asyncio.wait_for(self._idle.wait(), grace)
         except TimeoutError:
+            error = NotReadyError("the server stops and this call took too long; ask another one, or try again shortly")
+            with self._lock:
+                places = [*self._line.waiting(), *self._running]
+            for place in places:
+                place.take_away(error)
             return False
         return True
 
@@ -60,7 +96,75 @@ class Runner:
         """Drop what waits and wait for what runs."""
         await asyncio.to_thread(self._pool.shutdown, cancel_futures=True)
 
-    def _finished(self) -> None:
-        self._calls -= 1
-        if not self._calls:
+    def _enter(self, place: Place, timeout: float | None) -> None:
+        with self._lock:
+            self._check_wait(place, timeout)
+            displaced = None
+            if len(self._line) + len(self._running) >= self._room:
+                displaced = self._line.displaced_by(place.caller)
+                if displaced is None:
+                    raise self._full()
+                self._spare += self._line.leave(displaced.caller, displaced)
+            self._line.join(place.caller, place)
+        self._idle.clear()
+        if displaced is not None:
+            displaced.take_away(self._full())
+
+    def _leave(self, place: Place) -> None:
+        with self._lock:
+            self._spare += self._line.leave(place.caller, place)
+            idle = not self._line and not self._running
+        if idle:
             self._idle.set()
+
+    def _next(self) -> None:
+        """In a thread: the work of whoever's turn it is."""
+        with self._lock:
+            place = self._line.next()
+            if place is None:  # whoever this run was for has gone
+                self._spare -= 1
+                return
+            place.started = True
+            self._running.add(place)
+        begun = time.perf_counter()
+        value, error = _outcome(place)
+        place.loop.call_soon_threadsafe(self._finished, place, value, error, time.perf_counter() - begun)
+
+    def _finished(self, place: Place, value: Any, error: BaseException | None, seconds: float) -> None:
+        with self._lock:
+            self._running.discard(place)
+            idle = not self._line and not self._running
+        self._mean = seconds if self._mean is None else self._mean + (seconds - self._mean) / MEMORY
+        place.answer(value, error)
+        if idle:
+            self._idle.set()
+
+    def _check_wait(self, place: Place, timeout: float | None) -> None:
+        """Raises BusyError for a call whose deadline will have passed before its turn comes."""
+        if timeout is None or self._mean is None or not self._line:
+            return
+        wait = self._mean * (self._line.ahead_of(place.caller) + 1) / self._workers
+        if wait > timeout:
+            raise BusyError(
+                f"about {wait:.1f} s of work wait before this call, and its deadline passes in {timeout:.1f} s; "
+                "allow more time, or try again later",
+                retry_after=min(wait, MOST_WAIT_S),
+            )
+
+    def _full(self) -> BusyError:
+        option, limit, allowed = self._told
+        message = (
+            f"{len(self._line) + len(self._running)} calls of this kind are running or waiting, as many as this server "
+            f"takes{option}; try again later"
+        )
+        wait = 1.0 if self._mean is None else self._mean * (len(self._line) + 1) / self._workers
+        retry_after = min(max(wait, LEAST_WAIT_S), MOST_WAIT_S)
+        return BusyError(message, retry_after=retry_after, limit=limit, allowed=allowed)
+
+
+def _outcome(place: Place) -> tuple[Any, BaseException | None]:
+    try:
+        place.call.check()
+        return place.work(), None
+    except BaseException as error:
+        return None, error

@@ -9,14 +9,17 @@ import grpc.aio
 
 from setwise_engine.errors import InvalidInput
 from setwise_proto.v1 import collections_pb2, images_pb2, search_pb2, server_pb2
+from setwise_server._admission import client_of
 from setwise_server._call import Call
 from setwise_server._errors import NotReadyError, UnknownMethodError
 from setwise_server._pools import Pools
-from setwise_server._streams import Stream, check_reply
+from setwise_server._streams import Stream, check_reply, check_request
 from setwise_server._visit import VISIT
 from setwise_server.handlers import Method
 
 __all__ = ["PATHS", "SERVICES", "STREAMS", "Servicer"]
+
+Context = grpc.aio.ServicerContext[bytes, bytes]
 
 _DESCRIPTORS = [
     service
@@ -35,9 +38,10 @@ class Servicer(grpc.GenericRpcHandler):
     Requests are parsed and replies serialised in the pools too: 15 MB of image must not hold up a health check.
     """
 
-    def __init__(self, pools: Pools, max_reply_bytes: int) -> None:
+    def __init__(self, pools: Pools, max_bytes: int) -> None:
+        """max_bytes: of a request or reply message."""
         self._pools = pools
-        self._max_reply_bytes = max_reply_bytes
+        self._max_bytes = max_bytes
         self._methods: dict[str, Method] = {}
         self._refusal = "the server is still loading its collections; try again shortly"
         self._streams: set[Stream] = set()
@@ -62,23 +66,29 @@ class Servicer(grpc.GenericRpcHandler):
         behaviour = self._stream if path in STREAMS else self._answer
         return grpc.stream_stream_rpc_method_handler(partial(behaviour, path))
 
-    async def _answer(self, path: str, _: object, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
+    async def _answer(self, path: str, _: object, context: Context) -> None:
         method = self._method(path)
-        call = Call(context.time_remaining(), VISIT.get().record)
-        data = await context.read()
-        if not isinstance(data, bytes):
-            raise InvalidInput("the call ended without a request")
-        await context.write(await self._pools.of(method.kind).run(partial(self._work, method, data, call), call))
+        visit, left = VISIT.get(), context.time_remaining()
+        call = Call(left, visit.record)
+        with self._pools.of(method.kind).place(call, client_of(visit.caller, visit.peer), left) as place:
+            data = await place.receive(context.read())
+            if not isinstance(data, bytes):
+                raise InvalidInput("the call ended without a request")
+            check_request(data, self._max_bytes)
+            reply = await place.run(partial(self._work, method, data, call))
+        await context.write(reply)
 
-    async def _stream(self, path: str, _: object, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
+    async def _stream(self, path: str, _: object, context: Context) -> None:
         method = self._method(path)
-        call = Call(context.time_remaining(), VISIT.get().record)
-        stream = Stream(context, call, method.parse, self._max_reply_bytes)
-        self._streams.add(stream)
-        try:
-            await self._pools.of(method.kind).run(partial(method.handle, stream.requests(), call, stream.emit), call)
-        finally:
-            self._streams.discard(stream)
+        visit, left = VISIT.get(), context.time_remaining()
+        call = Call(left, visit.record)
+        stream = Stream(context, call, method.parse, self._max_bytes)
+        with self._pools.of(method.kind).place(call, client_of(visit.caller, visit.peer), left) as place:
+            self._streams.add(stream)
+            try:
+                await place.run(partial(method.handle, stream.requests(), call, stream.emit))
+            finally:
+                self._streams.discard(stream)
 
     def _method(self, path: str) -> Method:
         if not self._methods:
@@ -91,4 +101,4 @@ class Servicer(grpc.GenericRpcHandler):
     def _work(self, method: Method, data: bytes, call: Call) -> bytes:
         call.record.add("queue", call.elapsed_ms() / 1000)
         call.check()
-        return check_reply(method.handle(method.parse(data), call), self._max_reply_bytes)
+        return check_reply(method.handle(method.parse(data), call), self._max_bytes)

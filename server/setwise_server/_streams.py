@@ -13,9 +13,9 @@ from google.protobuf.message import Message
 
 from setwise_engine.errors import CancelledError
 from setwise_server._call import Call
-from setwise_server._errors import ReplyTooLargeError
+from setwise_server._errors import LimitError, ReplyTooLargeError
 
-__all__ = ["Stream", "check_reply"]
+__all__ = ["Stream", "check_reply", "check_request"]
 
 T = TypeVar("T")
 Parse = Callable[[bytes], Message]
@@ -32,12 +32,13 @@ class Stream:
     """
 
     def __init__(
-        self, context: grpc.aio.ServicerContext[bytes, bytes], call: Call, parse: Parse, max_reply_bytes: int
+        self, context: grpc.aio.ServicerContext[bytes, bytes], call: Call, parse: Parse, max_bytes: int
     ) -> None:
+        """max_bytes: of a request or reply message."""
         self._context = context
         self._call = call
         self._parse = parse
-        self._max_reply_bytes = max_reply_bytes
+        self._max_bytes = max_bytes
         self._loop = asyncio.get_running_loop()
         self._drained = self._loop.create_future()
         self._writing = threading.Lock()
@@ -52,12 +53,13 @@ class Stream:
         """The messages as they come; see Requests."""
         while (data := self._await(self._read())) is not None:
             self._call.check()
+            check_request(data, self._max_bytes)
             yield self._parse(data)
         self._call.check()
 
     def emit(self, message: Message) -> None:
         """Send one message; see Emit."""
-        data = check_reply(message, self._max_reply_bytes)
+        data = check_reply(message, self._max_bytes)
         with self._writing:  # gRPC takes one at a time
             self._call.check()
             self._await(self._write(data))
@@ -92,6 +94,14 @@ class Stream:
         except Exception as error:  # grpc.aio has no one exception for a call that has ended
             self._call.cancel()
             raise CancelledError("the caller has gone") from error
+
+
+def check_request(data: bytes, most: int) -> None:
+    """Raises LimitError for a request of more than `most` bytes. (The transport's own limit is a little higher: what it
+    refuses it refuses without details.)"""
+    if len(data) > most:
+        message = f"the message has {len(data)} bytes; this server takes at most {most}"
+        raise LimitError(message, field="request", limit="max_message_bytes", allowed=most)
 
 
 def check_reply(message: Message, most: int) -> bytes:
