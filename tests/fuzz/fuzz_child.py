@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import random
 import resource
 import signal
 import sys
@@ -18,7 +19,7 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent / "faults")]
 
-import atheris  # type: ignore[import-not-found]
+import atheris  # type: ignore[import-not-found]  # noqa: E402
 
 SLOW_S = 4.0  # CPU seconds of one case, instrumented, on a busy machine
 TELL_S = 1.0
@@ -46,7 +47,7 @@ class Child:
             target = TARGETS[self._name]
             self._ready = target.prepare(scratch)
         self._tried, self._counts = tried, Counts()
-        atheris.Setup(self._arguments(target.most), self._case)
+        atheris.Setup(self._arguments(target.most), self._case, custom_mutator=self._mutate)
         atheris.Fuzz()
 
     def _arguments(self, most: int) -> list[str]:
@@ -81,6 +82,14 @@ class Child:
             self._tell(now)
             if self._stop or now - self._started > 10 * self._seconds:
                 os._exit(0)
+
+    def _mutate(self, data: bytes, most: int, seed: int) -> bytes:
+        rng = random.Random(seed)
+        if self._ready.grammar is not None and rng.random() < 0.6:
+            changed = self._ready.grammar(data, rng)
+            if changed != data and len(changed) <= most:
+                return changed
+        return bytes(atheris.Mutate(data, most))
 
     def _keep(self, place: str, data: bytes, text: str) -> None:
         folder = self._folder / "findings"

@@ -10,6 +10,7 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+from fuzz_grammar import Grammar, json_grammar
 from fuzz_target import Ready, Target
 from fuzz_wire import small_collection
 from workload import record, tiny_encoder
@@ -36,7 +37,7 @@ def _use(folder: Path) -> None:
     verify_folder(folder)
 
 
-def _in_place(folder: Path, find: Callable[[Path], Path], use: Callable[[Path], None] = _use) -> Ready:
+def _in_place(folder: Path, find: Callable[[Path], Path], grammar: Grammar | None = None) -> Ready:
     """One file of a sound collection replaced by the case."""
     path = small_collection(folder)
     place = find(path)
@@ -47,9 +48,9 @@ def _in_place(folder: Path, find: Callable[[Path], Path], use: Callable[[Path], 
             (path / beside).unlink(missing_ok=True)
         place.unlink(missing_ok=True)  # never write into a file that is mapped
         place.write_bytes(data)
-        use(path)
+        _use(path)
 
-    return Ready(run, [seed])
+    return Ready(run, [seed], grammar)
 
 
 def _catalogs(folder: Path) -> Ready:
@@ -69,7 +70,7 @@ def _indexes(folder: Path) -> Ready:
 
 def _sidecars(folder: Path) -> Ready:
     """What says which files the index is made of."""
-    return _in_place(folder, lambda path: path / "index" / "coarse.json")
+    return _in_place(folder, lambda path: path / "index" / "coarse.json", json_grammar())
 
 
 def _encoders(_: Path) -> Ready:

@@ -1,4 +1,4 @@
-"""Targets of pictures: one for each format, changed copies of real photos and of the odd corners of Pillow's writers."""
+"""Targets of pictures: one for each format, from a real photo in all the modes and kinds that Pillow writes."""
 
 from __future__ import annotations
 

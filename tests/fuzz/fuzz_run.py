@@ -22,7 +22,7 @@ from typing import Any
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent / "faults")]
 
-from fuzz_report import replay, table
+from fuzz_report import replay, table  # noqa: E402
 
 CHILD = Path(__file__).with_name("fuzz_child.py")
 HUNG_S = 60.0  # CPU seconds without a word

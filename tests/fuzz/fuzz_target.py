@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fuzz_grammar import Grammar
+
 from setwise import SetwiseError
 from setwise_engine.errors import EngineError
 
@@ -20,10 +22,12 @@ _PLACES = 12  # frames of ours that tell one finding from another
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A target at work. run: raises one of REFUSALS, or anything else when it has found something; seeds: real inputs."""
+    """A target at work. run: raises one of REFUSALS, or anything else when it has found something. seeds: real inputs.
+    grammar: changes of a case that keep it well formed, where there are any."""
 
     run: Callable[[bytes], object]
     seeds: list[bytes]
+    grammar: Grammar | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +83,15 @@ def tried(ready: Ready, data: bytes, counts: Counts) -> Finding | None:
     return None
 
 
-def mutations(seeds: list[bytes], rng: random.Random, most: int) -> Iterator[bytes]:
-    """Changed copies of the seeds without end: bits, bytes, numbers of 1 to 8 bytes, cuts, repeats and splices."""
+def mutations(ready: Ready, rng: random.Random, most: int) -> Iterator[bytes]:
+    """Changed copies of the seeds without end: bits, bytes, numbers of 1 to 8 bytes, cuts, repeats and splices. Half of
+    them are well formed where there is a grammar."""
+    seeds = ready.seeds
     while True:
         data = bytearray(rng.choice(seeds))
+        if ready.grammar is not None and rng.random() < 0.5:
+            yield ready.grammar(bytes(data), rng)[:most]
+            continue
         for _ in range(1 if rng.random() < 0.5 else rng.randrange(1, 8)):
             _change(data, seeds, rng)
         yield bytes(data[:most])

@@ -1,16 +1,20 @@
-"""Targets of text: filters as people write them, manifests, and the small JSON and TOML files that are read at start."""
+"""Targets of text: filters as people write them, manifests, and the small JSON and TOML files read at start."""
 
 from __future__ import annotations
 
 from io import BytesIO
 from pathlib import Path
 
+from fuzz_grammar import json_grammar, word_grammar
 from fuzz_target import Ready, Target
 from fuzz_wire import METADATA
 
 from setwise_engine.filters import matches
 
 __all__ = ["TARGETS"]
+
+WORDS = b"""and or not in contains between exists true false null year tags ( ) [ ] , == != < <= > >= = 1 -2 .5 1e9 1e999
+9223372036854775807 9223372036854775808 "a" 'b' "\\u00e4" "\\ud800" '\\'' "not" AND""".split()
 
 
 def _where_texts(_: Path) -> Ready:
@@ -34,7 +38,7 @@ def _where_texts(_: Path) -> Ready:
         '"a field" in [1, -2.5, "x\\u00e4", true, null] or false',
         "camera not in [] AND year != 3",
     ]
-    return Ready(run, [text.encode() for text in seeds])
+    return Ready(run, [text.encode() for text in seeds], word_grammar(WORDS))
 
 
 def _snapshot_manifests(_: Path) -> Ready:
@@ -51,7 +55,7 @@ def _snapshot_manifests(_: Path) -> Ready:
             assert Path(name).parts[:-1] in ((), ("segments",))
         assert read_manifest(MANIFEST, BytesIO(manifest.to_bytes())) == manifest
 
-    return Ready(run, [seed.to_bytes()])
+    return Ready(run, [seed.to_bytes()], json_grammar())
 
 
 def _image_manifests(folder: Path) -> Ready:
@@ -71,7 +75,7 @@ def _image_manifests(folder: Path) -> Ready:
 
     csv = b'\0path,id,year,name\na/b.jpg,one,2020,"x, ""y"""\nc.jpg,,1e3,\n'
     jsonl = b'\1{"path": "a.jpg", "id": "\xc3\xbc", "tags": ["a", 1, null]}\n\n{"path": "b.jpg", "half": 0.5}\n'
-    return Ready(run, [csv, jsonl])
+    return Ready(run, [csv, jsonl], json_grammar(skip=1))
 
 
 def _aliases(folder: Path) -> Ready:
@@ -85,7 +89,7 @@ def _aliases(folder: Path) -> Ready:
         assert all(isinstance(one, str) for pair in aliases.items() for one in pair)
 
     write_aliases(folder, {"photos": "photos-2", "ü": "x"}, Disk())
-    return Ready(run, [(folder / ALIASES_FILE).read_bytes()])
+    return Ready(run, [(folder / ALIASES_FILE).read_bytes()], json_grammar())
 
 
 def _segment_headers(_: Path) -> Ready:
@@ -103,7 +107,7 @@ def _segment_headers(_: Path) -> Ready:
     plain = {"kind": "setwise-segment", "version": "1", "collection": "c", "segment": "1"}
     gated = plain | {"gate": "1", "births": "1"}
     seeds = [layout(shapes(2, 5, 8, 4, 10), plain)[0], layout(shapes(2, 5, 8, 4, 10, gate=True, births=True), gated)[0]]
-    return Ready(run, [seed[8:].rstrip() for seed in seeds])
+    return Ready(run, [seed[8:].rstrip() for seed in seeds], json_grammar())
 
 
 TARGETS = (

@@ -9,8 +9,10 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from fuzz_grammar import message_grammar
 from fuzz_target import Ready, Target
 from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 from workload import created, record, tiny_encoder
 
 from setwise_engine.collection import Collection, check_metadata
@@ -38,6 +40,7 @@ ALL_PATHS = {
     for rpc in service.methods
 }
 PATHS = sorted(ALL_PATHS)
+REQUESTS = {path: GetMessageClass(rpc.input_type) for path, rpc in ALL_PATHS.items()}
 
 
 @cache
@@ -97,16 +100,13 @@ def requests() -> list[tuple[str, Message]]:
     return [
         (path, message)
         for path, rpc in ALL_PATHS.items()
-        for message in known.get(rpc.name) or [_empty(rpc.input_type)]
+        for message in known.get(rpc.name) or [_empty(REQUESTS[path]())]
     ]
 
 
-def _empty(descriptor: object) -> Message:
-    from google.protobuf.message_factory import GetMessageClass
-
-    message: Message = GetMessageClass(descriptor)()
-    if "collection" in descriptor.fields_by_name:  # type: ignore[attr-defined]
-        message.collection = "c"
+def _empty(message: Message) -> Message:
+    if "collection" in message.DESCRIPTOR.fields_by_name:
+        message.collection = "c"  # type: ignore[attr-defined]
     return message
 
 
@@ -121,7 +121,7 @@ def small_collection(folder: Path) -> Path:
 
 
 def _messages(folder: Path) -> Ready:
-    """A byte for the rpc, the rest its message (of a stream: the second), through the handlers of a server in process."""
+    """A byte for the rpc, the rest its message (of a stream the second), through the handlers, in process."""
     from setwise_server._servicer import STREAMS
     from setwise_server.local import open_local
 
@@ -151,7 +151,7 @@ def _messages(folder: Path) -> Ready:
         _check(status)
 
     seeds = [bytes([PATHS.index(path)]) + message.SerializeToString() for path, message in requests()]
-    return Ready(run, seeds)
+    return Ready(run, seeds, message_grammar(lambda data: REQUESTS[PATHS[data[0] % len(PATHS)]], skip=1))
 
 
 def _check(status: object) -> None:
@@ -186,7 +186,9 @@ def _features(_: Path) -> Ready:
     raw = types_pb2.FeatureSet()
     raw.CopyFrom(_sample())
     raw.stage, raw.encoder = types_pb2.STAGE_RAW, ""
-    return Ready(run, [_sample().SerializeToString(), raw.SerializeToString()])
+    return Ready(
+        run, [_sample().SerializeToString(), raw.SerializeToString()], message_grammar(lambda _: types_pb2.FeatureSet)
+    )
 
 
 def _queries(_: Path) -> Ready:
@@ -219,7 +221,7 @@ def _queries(_: Path) -> Ready:
             box = query.region.box
             box.left, box.top, box.right, box.bottom = -n, 1.5, 300.0 + n, 200.0
         seeds.append(query.SerializeToString())
-    return Ready(run, seeds)
+    return Ready(run, seeds, message_grammar(lambda _: types_pb2.Query))
 
 
 def _options(_: Path) -> Ready:
@@ -238,7 +240,8 @@ def _options(_: Path) -> Ready:
         k=5, candidates=50, kernel=types_pb2.KERNEL_RBF, min_score=0.5, include_matches=True, group_by="year"
     )
     full.where.CopyFrom(wheres()[-1])
-    return Ready(run, [search_pb2.SearchOptions(k=3).SerializeToString(), full.SerializeToString()])
+    seeds = [search_pb2.SearchOptions(k=3).SerializeToString(), full.SerializeToString()]
+    return Ready(run, seeds, message_grammar(lambda _: search_pb2.SearchOptions))
 
 
 def _filters(folder: Path) -> Ready:
@@ -259,7 +262,7 @@ def _filters(folder: Path) -> Ready:
         assert opened is not None  # or its end would close the snapshot
         assert hash(where) == hash(filter_from_proto(parse(data), limits))  # type: ignore[arg-type]
 
-    return Ready(run, [where.SerializeToString() for where in wheres()])
+    return Ready(run, [where.SerializeToString() for where in wheres()], message_grammar(lambda _: filters_pb2.Filter))
 
 
 def _metadata(_: Path) -> Ready:
@@ -280,7 +283,8 @@ def _metadata(_: Path) -> Ready:
         assert metadata_from_proto(metadata_to_proto(again)) == metadata
 
     values = {name: _value(value) for one in METADATA for name, value in one.items()}
-    return Ready(run, [images_pb2.ImageInput(id="ü/1", metadata=values).SerializeToString()])
+    seed = images_pb2.ImageInput(id="ü/1", metadata=values).SerializeToString()
+    return Ready(run, [seed], message_grammar(lambda _: images_pb2.ImageInput))
 
 
 def _page_tokens(_: Path) -> Ready:
