@@ -11,7 +11,6 @@ from pathlib import Path
 import grpc
 import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection, reflection_pb2
 from threadpoolctl import threadpool_limits
 
 from setwise_server._admission import Admission
@@ -20,17 +19,17 @@ from setwise_server._holdings import Holdings
 from setwise_server._interceptor import CallInterceptor
 from setwise_server._pools import Pools
 from setwise_server._ports import check_port
+from setwise_server._reflection import REFLECTION_PATHS, Reflection
 from setwise_server._servicer import SERVICES, STREAMS, Servicer
 from setwise_server.handlers import methods
 from setwise_server.observe import Observer
-from setwise_server.security import Guard
+from setwise_server.security import Guard, server_credentials
 from setwise_server.settings import ServerSettings, address
 
 __all__ = ["Server", "run"]
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
-REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
 FLUSH_S = 0.5  # for the last replies to leave; health watches never end by themselves
 
 
@@ -45,18 +44,25 @@ class Server:
         self._pools = Pools(settings)
         self._servicer = Servicer(self._pools, settings.limits.max_message_bytes)
         self._health = health.aio.HealthServicer()
-        gate = CallInterceptor(Guard(settings), Admission(settings), Observer(), STREAMS)
+        self._credentials = server_credentials(settings.security)
+        streams = STREAMS | REFLECTION_PATHS
+        gate = CallInterceptor(Guard(settings), Admission(settings), Observer(settings.observe, streams), streams)
         self._grpc = grpc.aio.server(interceptors=[gate], options=_options(settings))
 
     async def start(self) -> int:
         """Listen, answering health checks with NOT_SERVING; the port. Raises PortError."""
         await self._announce(NOT_SERVING)
-        self._grpc.add_generic_rpc_handlers((self._servicer, *_reflection()))
+        self._grpc.add_generic_rpc_handlers((self._servicer,))
+        if self._settings.security.reflection:
+            self._grpc.add_generic_rpc_handlers((Reflection((*SERVICES, health.SERVICE_NAME)),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)
         if self._settings.port:
             check_port(self._settings.host, self._settings.port)
         try:
-            port = self._grpc.add_insecure_port(self._settings.address)
+            if self._credentials is None:
+                port = self._grpc.add_insecure_port(self._settings.address)
+            else:
+                port = self._grpc.add_secure_port(self._settings.address, self._credentials)
         except RuntimeError as error:
             raise PortError(f"cannot listen on {self._settings.address}: {error}", field="--port") from error
         await self._grpc.start()
@@ -152,19 +158,4 @@ def _options(settings: ServerSettings) -> list[tuple[str, int]]:
         ("grpc.so_reuseport", 0),  # or a second server would share the port in silence
         ("grpc.keepalive_time_ms", 60_000),  # or the stream of a machine that is gone would keep its place for ever
         ("grpc.keepalive_timeout_ms", 20_000),
-    ]
-
-
-def _reflection() -> list[grpc.GenericRpcHandler]:
-    """Reflection under both of its names: the package registers v1alpha only, and v1 has the same messages."""
-    names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME, REFLECTION_V1)
-    answer = reflection.aio.ReflectionServicer(names).ServerReflectionInfo
-    handler = grpc.stream_stream_rpc_method_handler(
-        answer,
-        request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
-        response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
-    )
-    return [
-        grpc.method_handlers_generic_handler(name, {"ServerReflectionInfo": handler})
-        for name in (reflection.SERVICE_NAME, REFLECTION_V1)
     ]

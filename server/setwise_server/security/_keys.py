@@ -110,9 +110,9 @@ def read_keys(path: Path) -> KnownCallers:
         data = path.read_bytes()
     except FileNotFoundError as error:
         message = f"there is no file {path} of keys; `setwise key new {path} NAME` makes it"
-        raise NotFound(message, field="keys") from error
+        raise NotFound(message, field="--keys") from error
     except OSError as error:
-        raise InvalidInput(f"{path} cannot be read: {error.strerror}", field="keys") from error
+        raise InvalidInput(f"{path} cannot be read: {error.strerror}", field="--keys") from error
     return KnownCallers(parse_keys(data, str(path)))
 
 
@@ -122,7 +122,7 @@ def parse_keys(data: bytes, path: str) -> tuple[Entry, ...]:
         document = tomllib.loads(data.decode())
     except (ValueError, RecursionError) as error:  # no UTF-8, or no TOML
         told = str(error) if isinstance(error, tomllib.TOMLDecodeError) else "it is no UTF-8 text, or nested too deeply"
-        raise InvalidInput(f"{path} is no TOML: {told}", field="keys") from error
+        raise InvalidInput(f"{path} is no TOML: {told}", field="--keys") from error
     for kind in document:
         if kind not in _FIELDS:
             _refuse(path, f'"{kind[:80]}" means nothing here; there are [[key]] and [[certificate]]')
@@ -185,4 +185,4 @@ def _check_distinct(entries: list[Entry], path: str) -> None:
 
 
 def _refuse(where: str, what: str) -> None:
-    raise InvalidInput(f"{where}: {what}", field="keys")
+    raise InvalidInput(f"{where}: {what}", field="--keys")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from setwise_server._reflection import REFLECTION_PATHS
 from setwise_server.security._caller import Access
 
 __all__ = ["RULES"]
@@ -39,6 +40,7 @@ _OF_SERVICE: Mapping[str, Mapping[str, Access]] = {
     "ServerService": {"GetServerInfo": Access.READ},
 }
 RULES: Mapping[str, Access] = {
-    f"/setwise.v1.{service}/{rpc}": access for service, rules in _OF_SERVICE.items() for rpc, access in rules.items()
+    **{f"/setwise.v1.{service}/{rpc}": least for service, rpcs in _OF_SERVICE.items() for rpc, least in rpcs.items()},
+    **dict.fromkeys(REFLECTION_PATHS, Access.READ),
 }
-"""The least access for each rpc, by its path."""
+"""The least access for each rpc, by its path. Health alone is open to everybody and has none."""

@@ -39,16 +39,17 @@ def server_credentials(security: Security) -> grpc.ServerCredentials | None:
 
 
 def _check_all_missing(security: Security) -> None:
-    given = [name for name in ("tls_cert", "tls_key", "client_ca") if getattr(security, name) is not None]
+    files = {"--tls-cert": security.tls_cert, "--tls-key": security.tls_key, "--client-ca": security.client_ca}
+    given = [flag for flag, path in files.items() if path is not None]
     if given:
-        missing = " and ".join(name for name in ("tls_cert", "tls_key") if getattr(security, name) is None)
-        raise InvalidInput(f"{given[0]} is given without {missing}; TLS needs both files", field=missing.split()[0])
+        missing = "--tls-key" if security.tls_cert is not None else "--tls-cert"
+        raise InvalidInput(f"{given[0]} is given without {missing}; TLS needs a certificate and its key", field=missing)
 
 
 def _read(cert: Path, key: Path, authorities: Path | None) -> grpc.ServerCertificateConfiguration:
     """Raises InvalidInput for files that OpenSSL would not serve from: gRPC itself would only refuse every caller."""
-    chain, private = _bytes(cert, "tls_cert"), _bytes(key, "tls_key")
-    trusted = None if authorities is None else _bytes(authorities, "client_ca")
+    chain, private = _bytes(cert, "--tls-cert"), _bytes(key, "--tls-key")
+    trusted = None if authorities is None else _bytes(authorities, "--client-ca")
     _check_pair(cert, key)
     if authorities is not None:
         _check_authorities(authorities)
@@ -61,18 +62,18 @@ def _check_pair(cert: Path, key: Path) -> None:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key, password=lambda: "")
     except (ssl.SSLError, ValueError) as error:
         message = (
-            f"{cert} and {key} cannot be served with ({_why(error)}); tls_cert is a PEM file of the certificate and "
-            "those above it, tls_key one of its key without a password"
+            f"{cert} and {key} cannot be served with ({_why(error)}); --tls-cert is a PEM file of the certificate and "
+            "those above it, --tls-key one of its key without a password"
         )
-        raise InvalidInput(message, field="tls_cert") from error
+        raise InvalidInput(message, field="--tls-cert") from error
 
 
 def _check_authorities(path: Path) -> None:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(path)
     except ssl.SSLError as error:
-        message = f"client_ca {path} is no PEM file of certificates ({_why(error)})"
-        raise InvalidInput(message, field="client_ca") from error
+        message = f"--client-ca {path} is no PEM file of certificates ({_why(error)})"
+        raise InvalidInput(message, field="--client-ca") from error
 
 
 def _bytes(path: Path, field: str) -> bytes:
