@@ -49,6 +49,7 @@ from setwise._reports import (
     UpdateReport,
     UpsertReport,
 )
+from setwise._request import request_id
 from setwise._transport import AsyncTransport, Stream, Transport
 from setwise._values import (
     Certificate,
@@ -124,6 +125,7 @@ __all__ = [
     "__version__",
     "connect",
     "connect_async",
+    "request_id",
 ]
 
 __version__ = _version("setwise")

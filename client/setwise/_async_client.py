@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Iterable
 from typing import TypeAlias
 
@@ -20,6 +19,7 @@ from setwise._region import RegionLike
 from setwise._transport import AsyncTransport
 from setwise._values import CollectionInfo, Image, ServerInfo
 from setwise._where_text import Where
+from setwise._wire import PathLike
 from setwise_proto.v1 import images_pb2
 
 __all__ = ["AsyncClient", "connect_async"]
@@ -30,11 +30,17 @@ CollectionInfos: TypeAlias = list[CollectionInfo]
 
 
 def connect_async(
-    target: str | os.PathLike[str],
+    target: PathLike,
     *,
     collection: str | None = None,
     timeout: float | None = 30.0,
     retries: int = 4,
+    api_key: str | None = None,
+    tls: bool | None = None,
+    ca: PathLike | None = None,
+    certificate: PathLike | None = None,
+    key: PathLike | None = None,
+    insecure_api_key: bool = False,
     credentials: grpc.ChannelCredentials | None = None,
     transport: AsyncTransport | None = None,
 ) -> AsyncClient:
@@ -46,7 +52,18 @@ def connect_async(
     Arguments and errors as for `setwise.connect`.
     """
     return AsyncClient(
-        target, collection=collection, timeout=timeout, retries=retries, credentials=credentials, transport=transport
+        target,
+        collection=collection,
+        timeout=timeout,
+        retries=retries,
+        api_key=api_key,
+        tls=tls,
+        ca=ca,
+        certificate=certificate,
+        key=key,
+        insecure_api_key=insecure_api_key,
+        credentials=credentials,
+        transport=transport,
     )
 
 

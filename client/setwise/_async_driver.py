@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
+import contextvars
 import threading
 from types import TracebackType
 from typing import Self, TypeVar
@@ -19,10 +19,12 @@ from setwise._options import check_timeout
 from setwise._plan import Plans
 from setwise._plan_admin import AdminPlans
 from setwise._plan_writes import WritePlans
+from setwise._request import numbered
 from setwise._retry import Budget, Retries
 from setwise._steps import Call, Steps, advance
 from setwise._target import resolve
 from setwise._transport import AsyncGrpcTransport, AsyncTransport, ThreadTransport
+from setwise._wire import PathLike, Security
 
 __all__ = ["AsyncDriver"]
 
@@ -34,11 +36,17 @@ class AsyncDriver:
 
     def __init__(
         self,
-        target: str | os.PathLike[str],
+        target: PathLike,
         *,
         collection: str | None = None,
         timeout: float | None = 30.0,
         retries: int = 4,
+        api_key: str | None = None,
+        tls: bool | None = None,
+        ca: PathLike | None = None,
+        certificate: PathLike | None = None,
+        key: PathLike | None = None,
+        insecure_api_key: bool = False,
         credentials: grpc.ChannelCredentials | None = None,
         transport: AsyncTransport | None = None,
     ) -> None:
@@ -52,7 +60,18 @@ class AsyncDriver:
             AdminPlans(self._context),
         )
         self._closed = False
-        self._transport = transport or _open(target, credentials)
+        self._transport = transport or _open(
+            target,
+            Security(
+                api_key=api_key,
+                tls=tls,
+                ca=ca,
+                certificate=certificate,
+                key=key,
+                insecure_api_key=insecure_api_key,
+                credentials=credentials,
+            ),
+        )
 
     async def close(self) -> None:
         """Let go of the connection; later calls raise ClosedError. Closing twice is fine."""
@@ -73,10 +92,11 @@ class AsyncDriver:
 
     async def _run(self, steps: Steps[T], timeout: float | None) -> T:
         budget = self._budget(timeout)
-        step = await asyncio.to_thread(advance, steps, None)
-        while isinstance(step, Call):
-            step = await asyncio.to_thread(advance, steps, await self._try(step, budget))
-        return step.value
+        with numbered():
+            step = await asyncio.to_thread(advance, steps, None)
+            while isinstance(step, Call):
+                step = await asyncio.to_thread(advance, steps, await self._try(step, budget))
+            return step.value
 
     async def _stream(self, job: Job[T], timeout: float | None) -> T:
         """Carry out a job in a thread of its own: the loop's pool of threads could be full of such waiters."""
@@ -88,12 +108,14 @@ class AsyncDriver:
 
         def work() -> None:
             try:
-                outcome.append(job.run(transport, budget, self._retries))
+                with numbered():
+                    outcome.append(job.run(transport, budget, self._retries))
             except BaseException as error:
                 outcome.append(error)
             loop.call_soon_threadsafe(done.set)
 
-        threading.Thread(target=work, name="setwise-job", daemon=True).start()
+        run = contextvars.copy_context().run
+        threading.Thread(target=run, args=(work,), name="setwise-job", daemon=True).start()
         try:
             await done.wait()
         except asyncio.CancelledError:
@@ -128,6 +150,8 @@ class AsyncDriver:
         return ClosedError(f"the client of {self._target} was closed; connect again")
 
 
-def _open(target: str | os.PathLike[str], credentials: grpc.ChannelCredentials | None) -> AsyncTransport:
+def _open(target: PathLike, security: Security) -> AsyncTransport:
     where = resolve(target)
-    return AsyncGrpcTransport(where, credentials) if isinstance(where, str) else ThreadTransport(LocalTransport(where))
+    return (
+        AsyncGrpcTransport(security.wire(where)) if isinstance(where, str) else ThreadTransport(LocalTransport(where))
+    )

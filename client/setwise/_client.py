@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
@@ -19,6 +18,7 @@ from setwise._region import RegionLike
 from setwise._transport import Transport
 from setwise._values import CollectionInfo, Image, ServerInfo
 from setwise._where_text import Where
+from setwise._wire import PathLike
 from setwise._writes import Writes
 from setwise_proto.v1 import images_pb2
 
@@ -30,11 +30,17 @@ CollectionInfos: TypeAlias = list[CollectionInfo]
 
 
 def connect(
-    target: str | os.PathLike[str],
+    target: PathLike,
     *,
     collection: str | None = None,
     timeout: float | None = 30.0,
     retries: int = 4,
+    api_key: str | None = None,
+    tls: bool | None = None,
+    ca: PathLike | None = None,
+    certificate: PathLike | None = None,
+    key: PathLike | None = None,
+    insecure_api_key: bool = False,
     credentials: grpc.ChannelCredentials | None = None,
     transport: Transport | None = None,
 ) -> Client:
@@ -49,12 +55,28 @@ def connect(
     collection: which one to ask; needed only when the server holds several. Each call may name another.
     timeout: seconds that a call may take, retries included; None for no limit. Each call may give its own.
     retries: further attempts when no server answers or a full one says when to come back; 0 for none.
-    credentials: for TLS, from `grpc.ssl_channel_credentials`. transport: one of your own, for tests.
+    api_key: what the server knows the caller by; None for what the environment variable SETWISE_API_KEY holds, "" for
+        none. It is never sent in clear text but to this machine itself, unless insecure_api_key=True.
+    tls: whether the wire is encrypted; None: when ca or certificate are given. ca: PEM file of the authorities that may
+        have signed the server's certificate; without it those that gRPC brings. certificate, key: PEM files of the
+        caller's own certificate chain and private key, where the server asks for them. Or credentials: gRPC's own.
+    transport: one of your own, for tests. A directory needs nothing of all this.
     A server is contacted by the first call; a directory is opened at once.
     Raises NotFoundError, InvalidArgumentError, FailedPreconditionError and MissingExtraError, naming the target.
     """
     return Client(
-        target, collection=collection, timeout=timeout, retries=retries, credentials=credentials, transport=transport
+        target,
+        collection=collection,
+        timeout=timeout,
+        retries=retries,
+        api_key=api_key,
+        tls=tls,
+        ca=ca,
+        certificate=certificate,
+        key=key,
+        insecure_api_key=insecure_api_key,
+        credentials=credentials,
+        transport=transport,
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
@@ -17,10 +16,12 @@ from setwise._options import check_timeout
 from setwise._plan import Plans
 from setwise._plan_admin import AdminPlans
 from setwise._plan_writes import WritePlans
+from setwise._request import numbered
 from setwise._retry import Budget, Retries
 from setwise._steps import Call, Steps, advance
 from setwise._target import resolve
 from setwise._transport import GrpcTransport, Transport
+from setwise._wire import PathLike, Security
 
 __all__ = ["Driver", "Job"]
 
@@ -45,11 +46,17 @@ class Driver:
 
     def __init__(
         self,
-        target: str | os.PathLike[str],
+        target: PathLike,
         *,
         collection: str | None = None,
         timeout: float | None = 30.0,
         retries: int = 4,
+        api_key: str | None = None,
+        tls: bool | None = None,
+        ca: PathLike | None = None,
+        certificate: PathLike | None = None,
+        key: PathLike | None = None,
+        insecure_api_key: bool = False,
         credentials: grpc.ChannelCredentials | None = None,
         transport: Transport | None = None,
     ) -> None:
@@ -63,7 +70,18 @@ class Driver:
             AdminPlans(self._context),
         )
         self._closed = False
-        self._transport = transport or _open(target, credentials)
+        self._transport = transport or _open(
+            target,
+            Security(
+                api_key=api_key,
+                tls=tls,
+                ca=ca,
+                certificate=certificate,
+                key=key,
+                insecure_api_key=insecure_api_key,
+                credentials=credentials,
+            ),
+        )
 
     def close(self) -> None:
         """Let go of the connection; later calls raise ClosedError. Closing twice is fine."""
@@ -84,15 +102,17 @@ class Driver:
 
     def _run(self, steps: Steps[T], timeout: float | None) -> T:
         budget = self._budget(timeout)
-        step = advance(steps, None)
-        while isinstance(step, Call):
-            step = advance(steps, self._try(step, budget))
-        return step.value
+        with numbered():
+            step = advance(steps, None)
+            while isinstance(step, Call):
+                step = advance(steps, self._try(step, budget))
+            return step.value
 
     def _stream(self, job: Job[T], timeout: float | None) -> T:
         if self._closed:
             raise self._closed_error()
-        return job.run(self._transport, self._budget(timeout), self._retries)
+        with numbered():
+            return job.run(self._transport, self._budget(timeout), self._retries)
 
     def _try(self, call: Call, budget: Budget) -> Message | SetwiseError:
         """The reply, or the error that is left after all retries."""
@@ -118,6 +138,6 @@ class Driver:
         return ClosedError(f"the client of {self._target} was closed; connect again")
 
 
-def _open(target: str | os.PathLike[str], credentials: grpc.ChannelCredentials | None) -> Transport:
+def _open(target: PathLike, security: Security) -> Transport:
     where = resolve(target)
-    return GrpcTransport(where, credentials) if isinstance(where, str) else LocalTransport(where)
+    return GrpcTransport(security.wire(where)) if isinstance(where, str) else LocalTransport(where)

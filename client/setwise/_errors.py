@@ -70,6 +70,7 @@ class SetwiseError(Exception):
     reason: stable upper-case name of the error, such as "INVALID_IMAGE"; empty when the server gave none.
     field: the argument or request field at fault; empty when none is.
     details: further facts by name, as the server sent them.
+    request_id: what the call is named in the server's log; empty for an error of the client's own.
     retry_after: seconds to wait before asking again; None when the server did not say.
     """
 
@@ -84,6 +85,7 @@ class SetwiseError(Exception):
         field: str = "",
         retry_after: float | None = None,
         details: Mapping[str, str] | None = None,
+        request_id: str = "",
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -92,18 +94,21 @@ class SetwiseError(Exception):
         self.field = field
         self.retry_after = retry_after
         self.details = dict(details or {})
+        self.request_id = request_id
 
     @property
     def retriable(self) -> bool:
         """Whether the same call may succeed later: nobody answered, a full server said when to come back, or another
         process was writing to the collection (then nothing was stored)."""
         full = self.code == "RESOURCE_EXHAUSTED" and self.retry_after is not None
-        return full or self.code == "UNAVAILABLE" or self.reason == "LOCKED"
+        gone = self.code == "UNAVAILABLE" and self.reason != "TLS_FAILED"
+        return full or gone or self.reason == "LOCKED"
 
     def to_dict(self) -> dict[str, str | float | bool | None]:
         """The error as values that JSON knows."""
         facts: dict[str, str | float | bool | None] = {"code": self.code, "reason": self.reason, "field": self.field}
-        return facts | {"message": self.message, "retriable": self.retriable, "retry_after": self.retry_after}
+        facts |= {"message": self.message, "retriable": self.retriable, "retry_after": self.retry_after}
+        return facts | {"request_id": self.request_id}
 
 
 class InvalidArgumentError(SetwiseError, ValueError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import queue
 import threading
 from collections.abc import Iterator
@@ -35,7 +36,8 @@ class Line(Generic[Reply]):
         self._reply = reply
         self._inbox: queue.Queue[Reply | SetwiseError | None] = queue.Queue(_AHEAD)
         self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._read, name="setwise-stream", daemon=True)
+        run = contextvars.copy_context().run
+        self._thread = threading.Thread(target=run, args=(self._read,), name="setwise-stream", daemon=True)
         self._thread.start()
 
     def receive(self, seconds: float | None) -> Reply | None:

@@ -18,6 +18,7 @@ from setwise._errors import (
     SetwiseError,
 )
 from setwise._extras import missing_extra
+from setwise._request import current_request_id
 from setwise._status import make_error, parse_status
 from setwise._transport import Stream
 
@@ -31,12 +32,14 @@ _CODES = {"NOT_FOUND": 5, "LOCKED": 10, "CORRUPT": 15}
 class Server(Protocol):
     """What the entry point gives."""
 
-    def call(self, method: str, request: Message, timeout: float | None) -> tuple[Status, Message | None]:
+    def call(
+        self, method: str, request: Message, timeout: float | None, request_id: str | None
+    ) -> tuple[Status, Message | None]:
         """Answer one call."""
         ...
 
     def stream(
-        self, method: str, requests: Iterator[Message], timeout: float | None
+        self, method: str, requests: Iterator[Message], timeout: float | None, request_id: str | None
     ) -> Generator[tuple[Status, Message | None]]:
         """Answer a streaming call: each reply with a status of code 0, at last the status of the whole with None."""
         ...
@@ -65,7 +68,7 @@ class LocalTransport:
     def call(self, method: str, request: Message, reply: type[Message], timeout: float | None) -> Message:
         """As Transport.call."""
         try:
-            status, answer = self._server.call(method, request, timeout)
+            status, answer = self._server.call(method, request, timeout, current_request_id() or None)
         except ModuleNotFoundError as error:
             raise missing_extra(error) or error from error
         if status.code:
@@ -76,7 +79,7 @@ class LocalTransport:
 
     def stream(self, method: str, requests: Iterator[Message], reply: type[Message]) -> Stream:
         """As Transport.stream."""
-        return _LocalStream(self._server.stream(method, requests, None), reply)
+        return _LocalStream(self._server.stream(method, requests, None, current_request_id() or None), reply)
 
     def close(self) -> None:
         """As Transport.close."""

@@ -25,6 +25,7 @@ from setwise._errors import (
     UnavailableError,
     UnimplementedError,
 )
+from setwise._request import REQUEST_ID_KEY, current_request_id
 
 __all__ = ["CODES", "make_error", "parse_details", "parse_status"]
 
@@ -53,9 +54,10 @@ _DETAILS_KEY = "grpc-status-details-bin"
 def make_error(
     code: int, message: str, *, reason: str = "", field: str = "", retry_after: float | None = None
 ) -> SetwiseError:
-    """The error of a gRPC status code; a number that no status has counts as UNKNOWN."""
+    """The error that the current request met, of a gRPC status code; a number that no status has counts as UNKNOWN."""
     name, kind = CODES.get(code, CODES[2])
-    return kind(message, code=name, reason=reason, field=field, retry_after=retry_after)
+    named = current_request_id()
+    return kind(message, code=name, reason=reason, field=field, retry_after=retry_after, request_id=named)
 
 
 def parse_status(status: Status) -> SetwiseError:
@@ -78,12 +80,16 @@ def _add_detail(error: SetwiseError, detail: Any) -> None:
 
 def parse_details(code: int, message: str, trailers: Iterable[tuple[str, str | bytes]]) -> SetwiseError:
     """The error of a gRPC call: its rich details when the server sent some that agree with the code."""
-    for key, value in trailers:
-        if key == _DETAILS_KEY and isinstance(value, bytes):
-            try:
-                status = Status.FromString(value)
-            except DecodeError:
-                break
-            if status.code == code:
-                return parse_status(status)
-    return make_error(code, message)
+    found = dict(trailers)
+    error = _rich(code, found.get(_DETAILS_KEY)) or make_error(code, message)
+    if isinstance(named := found.get(REQUEST_ID_KEY), str):
+        error.request_id = named
+    return error
+
+
+def _rich(code: int, details: str | bytes | None) -> SetwiseError | None:
+    try:
+        status = Status.FromString(details) if isinstance(details, bytes) else Status()
+    except DecodeError:
+        return None
+    return parse_status(status) if status.code == code else None

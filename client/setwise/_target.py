@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 from pathlib import Path
@@ -38,6 +39,19 @@ def resolve(target: str | os.PathLike[str]) -> str | Path:
 
 
 def is_loopback(address: str) -> bool:
-    """Whether an address is this machine's own, which no proxy can reach."""
-    host = address.rpartition(":")[0]
-    return host in ("localhost", "[::1]") or host.startswith("127.")
+    """Whether an address is this machine's own, which nobody else can listen in on and no proxy can reach."""
+    scheme = next((scheme for scheme in _SCHEMES if address.startswith(scheme)), "")
+    places = address.removeprefix(scheme)
+    if scheme.startswith("unix"):
+        return True
+    if scheme in ("vsock:", "xds:") or (scheme == "dns:" and places.startswith("//") and not places.startswith("///")):
+        return False  # others say where these lead
+    several = places.removeprefix("///").split(",")
+    return all(_is_own(place.rpartition(":")[0]) for place in several)
+
+
+def _is_own(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

@@ -14,9 +14,11 @@ import grpc
 import grpc.aio
 from google.protobuf.message import Message
 
-from setwise._errors import DeadlineExceededError, InternalError, SetwiseError, UnavailableError
-from setwise._status import parse_details
+from setwise._errors import InternalError
+from setwise._failures import translate
+from setwise._request import REQUEST_ID_KEY, current_request_id
 from setwise._target import is_loopback
+from setwise._wire import Wire
 
 __all__ = [
     "AsyncGrpcTransport",
@@ -101,27 +103,27 @@ def channel_options(address: str) -> list[tuple[str, int]]:
 class GrpcTransport:
     """A server behind a blocking channel; connects with the first call."""
 
-    def __init__(self, address: str, credentials: grpc.ChannelCredentials | None) -> None:
-        self._address = address
-        options = channel_options(address)
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        options = channel_options(wire.address)
         self._channel = (
-            grpc.insecure_channel(address, options)
-            if credentials is None
-            else grpc.secure_channel(address, credentials, options)
+            grpc.insecure_channel(wire.address, options)
+            if wire.credentials is None
+            else grpc.secure_channel(wire.address, wire.credentials, options)
         )
 
     def call(self, method: str, request: Message, reply: type[Message], timeout: float | None) -> Message:
         """As Transport.call."""
         invoke = self._channel.unary_unary(method, _serialize, reply.FromString)
         try:
-            return _checked(invoke(request, timeout=timeout), reply)
+            return _checked(invoke(request, timeout=timeout, metadata=_metadata(self._wire)), reply)
         except grpc.RpcError as error:
-            raise _translate(error, self._address, timeout) from None
+            raise translate(error, self._wire, timeout) from None
 
     def stream(self, method: str, requests: Iterator[Message], reply: type[Message]) -> Stream:
         """As Transport.stream."""
-        call = self._channel.stream_stream(method, _serialize, reply.FromString)(requests)
-        return _GrpcStream(call, self._address, reply)
+        invoke = self._channel.stream_stream(method, _serialize, reply.FromString)
+        return _GrpcStream(invoke(requests, metadata=_metadata(self._wire)), self._wire, reply)
 
     def close(self) -> None:
         """As Transport.close."""
@@ -131,8 +133,8 @@ class GrpcTransport:
 class _GrpcStream:
     """The replies of a call of gRPC's. To its wire, a side that sends one message looks like one that streams."""
 
-    def __init__(self, call: Any, address: str, reply: type[Message]) -> None:
-        self._call, self._address, self._reply = call, address, reply
+    def __init__(self, call: Any, wire: Wire, reply: type[Message]) -> None:
+        self._call, self._wire, self._reply = call, wire, reply
 
     def __iter__(self) -> Self:
         return self
@@ -141,7 +143,7 @@ class _GrpcStream:
         try:
             return _checked(next(self._call), self._reply)
         except grpc.RpcError as error:
-            raise _translate(error, self._address, None) from None
+            raise translate(error, self._wire, None) from None
 
     def cancel(self) -> None:
         """As Stream.cancel."""
@@ -151,8 +153,8 @@ class _GrpcStream:
 class AsyncGrpcTransport:
     """A server behind an asyncio channel, which is made by the first call because it belongs to that call's loop."""
 
-    def __init__(self, address: str, credentials: grpc.ChannelCredentials | None) -> None:
-        self._address, self._credentials = address, credentials
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
         self._channel: grpc.aio.Channel | None = None
         self._blocking: GrpcTransport | None = None
 
@@ -160,14 +162,14 @@ class AsyncGrpcTransport:
         """As Transport.call."""
         invoke = self._open().unary_unary(method, _serialize, reply.FromString)
         try:
-            return _checked(await invoke(request, timeout=timeout), reply)
+            return _checked(await invoke(request, timeout=timeout, metadata=_metadata(self._wire)), reply)
         except grpc.RpcError as error:
-            raise _translate(error, self._address, timeout) from None
+            raise translate(error, self._wire, timeout) from None
 
     def blocking(self) -> Transport:
         """As AsyncTransport.blocking."""
         if self._blocking is None:
-            self._blocking = GrpcTransport(self._address, self._credentials)
+            self._blocking = GrpcTransport(self._wire)
         return self._blocking
 
     async def close(self) -> None:
@@ -179,11 +181,11 @@ class AsyncGrpcTransport:
 
     def _open(self) -> grpc.aio.Channel:
         if self._channel is None:
-            options = channel_options(self._address)
+            wire, options = self._wire, channel_options(self._wire.address)
             self._channel = (
-                grpc.aio.insecure_channel(self._address, options)
-                if self._credentials is None
-                else grpc.aio.secure_channel(self._address, self._credentials, options)
+                grpc.aio.insecure_channel(wire.address, options)
+                if wire.credentials is None
+                else grpc.aio.secure_channel(wire.address, wire.credentials, options)
             )
         return self._channel
 
@@ -207,6 +209,11 @@ class ThreadTransport:
         await asyncio.to_thread(self._inner.close)
 
 
+def _metadata(wire: Wire) -> tuple[tuple[str, str], ...]:
+    named = current_request_id()
+    return (*wire.metadata(), (REQUEST_ID_KEY, named)) if named else wire.metadata()
+
+
 def _serialize(message: Message) -> bytes:
     return message.SerializeToString()
 
@@ -215,20 +222,3 @@ def _checked(answer: object, reply: type[Reply]) -> Reply:
     if not isinstance(answer, reply):
         raise InternalError(f"gRPC gave a {type(answer).__name__} instead of a {reply.__name__}")
     return answer
-
-
-def _translate(error: grpc.RpcError, address: str, timeout: float | None) -> SetwiseError:
-    if not isinstance(error, grpc.Call | grpc.aio.AioRpcError):
-        return InternalError(f"the call to {address} failed: {error!r}")
-    number = error.code().value[0]
-    found = parse_details(number, error.details() or "", error.trailing_metadata() or ())
-    if found.reason != found.code:
-        return found
-    # Without a reason of the server's the sentence is gRPC's own, and lacks what the caller needs to know.
-    if isinstance(found, UnavailableError):
-        advice = "start one with `setwise serve`, or check the address"
-        return UnavailableError(f"no server answers at {address} ({found.message}); {advice}")
-    if isinstance(found, DeadlineExceededError):
-        after = "in time" if timeout is None else f"within {timeout:.3g} s"
-        return DeadlineExceededError(f"no answer from {address} {after}; allow more time with timeout=")
-    return found

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 from google.protobuf.message import Message
 from google.rpc.status_pb2 import Status
 
-from setwise_server._call import Call
+from setwise_server._call import Call, Emit
 from setwise_server._status import status_of
 from setwise_server.handlers import Method
 
@@ -21,7 +22,9 @@ AHEAD = 4
 """Replies that may wait to be taken before the handler is held back."""
 
 
-def local_stream(method: Method, requests: Iterable[Message], call: Call) -> Iterator[Answer]:
+def local_stream(
+    method: Method, requests: Iterable[Message], call: Call, request_id: str | None = None
+) -> Iterator[Answer]:
     """The replies, each with a status of code 0, and at last how the stream ended, with None.
 
     `requests` is read in another thread, when the handler asks. Closing the iterator early cancels `call`; the
@@ -29,7 +32,8 @@ def local_stream(method: Method, requests: Iterable[Message], call: Call) -> Ite
     """
     replies: queue.Queue[Answer] = queue.Queue(AHEAD)
     left = threading.Event()
-    thread = threading.Thread(target=_handle, args=(method, requests, call, replies, left), name="setwise-stream")
+    answer = partial(method.handle, _checked(requests, call), call)
+    thread = threading.Thread(target=_handle, args=(answer, call, replies, left, request_id), name="setwise-stream")
     thread.start()
     try:
         while True:
@@ -44,7 +48,11 @@ def local_stream(method: Method, requests: Iterable[Message], call: Call) -> Ite
 
 
 def _handle(
-    method: Method, requests: Iterable[Message], call: Call, replies: queue.Queue[Answer], left: threading.Event
+    answer: Callable[[Emit], None],
+    call: Call,
+    replies: queue.Queue[Answer],
+    left: threading.Event,
+    request_id: str | None,
 ) -> None:
     def emit(message: Message) -> None:
         call.check()
@@ -53,9 +61,9 @@ def _handle(
 
     status = Status()
     try:
-        method.handle(_checked(requests, call), call, emit)
+        answer(emit)
     except Exception as error:  # as on the wire: whatever it is, the caller gets a status
-        status = status_of(error)
+        status = status_of(error, request_id)
     while not left.is_set() and not _offer(replies, (status, None)):
         pass
 

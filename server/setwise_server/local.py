@@ -35,16 +35,23 @@ class LocalServer:
             self._stack = stack.pop_all()
         self._methods = methods(holdings)
 
-    def call(self, method: str, request: Message, timeout: float | None = None) -> tuple[Status, Message | None]:
+    def call(
+        self, method: str, request: Message, timeout: float | None = None, request_id: str | None = None
+    ) -> tuple[Status, Message | None]:
         """Answer a request as the wire would: `method` is "/setwise.v1.SearchService/Search" and the like, `timeout`
-        the deadline in seconds. The status's code is 0 and the response present, or there is no response."""
+        the deadline in seconds, `request_id` what the log calls it. The status's code is 0 and the response present, or
+        there is no response."""
         try:
             return Status(), self._method(method, streams=False).handle(request, Call(timeout))
         except Exception as error:  # as on the wire: whatever it is, the caller gets a status
-            return status_of(error), None
+            return status_of(error, request_id), None
 
     def stream(
-        self, method: str, requests: Iterable[Message], timeout: float | None = None
+        self,
+        method: str,
+        requests: Iterable[Message],
+        timeout: float | None = None,
+        request_id: str | None = None,
     ) -> Iterator[tuple[Status, Message | None]]:
         """Answer a streaming method, whichever side streams; a side that does not has one message.
 
@@ -55,9 +62,9 @@ class LocalServer:
         try:
             known = self._method(method, streams=True)
         except UnknownMethodError as error:
-            yield status_of(error), None
+            yield status_of(error, request_id), None
             return
-        yield from local_stream(known, requests, Call(timeout))
+        yield from local_stream(known, requests, Call(timeout), request_id)
 
     def close(self) -> None:
         """Close the collection."""

@@ -90,7 +90,7 @@ def plain(value: Any) -> Any:
     """An answer without timings, thumbnails as bytes, errors as their facts."""
     match value:
         case setwise.SetwiseError():
-            return type(value).__name__, value.to_dict()
+            return type(value).__name__, value.to_dict() | {"request_id": len(value.request_id)}
         case setwise.Hits() | setwise.Comparison():
             answer = value.to_dict()
             answer.pop("timings")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,8 @@ import setwise
 from setwise import F
 
 Call = Callable[[Any], Any]
+
+_SOME_ID = re.compile(r'"request_id": "\w{16}"')
 
 
 def item(name: str, seed: int = 0, dims: int = 8, **metadata: Any) -> setwise.Item:
@@ -76,7 +79,7 @@ def plain(value: Any) -> Any:
     """An answer without what time and chance decide: which commits shared a version, and how long it took."""
     match value:
         case setwise.SetwiseError():
-            return type(value).__name__, value.to_dict()
+            return type(value).__name__, value.to_dict() | {"request_id": len(value.request_id)}
         case setwise.Hits():
             return [hit.to_dict() for hit in value], value.certificate
         case setwise.Image():
@@ -85,7 +88,8 @@ def plain(value: Any) -> Any:
             return value.segments_after, value.collection.images, value.collection.dead_images
         case setwise.UpsertReport() | setwise.UpdateReport() | setwise.DeleteReport():
             # Sentences name the collection, which is called "more" where asyncio asks the server.
-            facts = json.loads(json.dumps(value.to_dict()).replace('\\"more\\"', '\\"sets\\"'))
+            told = json.dumps(value.to_dict()).replace('\\"more\\"', '\\"sets\\"')
+            facts = json.loads(_SOME_ID.sub('"request_id": "some"', told))
             return {name: facts[name] for name in facts if name not in ("version", "seconds")}
         case _:
             return [plain(each) for each in value] if isinstance(value, list) else value

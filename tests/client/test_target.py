@@ -36,6 +36,27 @@ def test_anything_else_says_what_a_target_looks_like(target: str | Path, says: s
     assert caught.value.field == "target"
 
 
-def test_loopback() -> None:
-    assert all(map(is_loopback, ["localhost:1", "127.0.0.1:1", "[::1]:1"]))
-    assert not any(map(is_loopback, ["example.org:1", "10.0.0.1:1"]))
+@pytest.mark.parametrize(
+    ("address", "own"),
+    [
+        ("localhost:1", True),
+        ("127.0.0.1:1", True),
+        ("127.8.9.1:1", True),
+        ("[::1]:1", True),
+        ("dns:localhost:1", True),
+        ("dns:///127.0.0.1:1", True),
+        ("ipv4:127.0.0.1:1,127.0.0.2:1", True),
+        ("ipv6:[::1]:1", True),
+        ("unix:/tmp/socket", True),
+        ("unix-abstract:socket", True),
+        ("10.0.0.1:1", False),
+        ("127.example.org:1", False),
+        ("localhost.example.org:1", False),
+        ("ipv4:127.0.0.1:1,10.0.0.1:1", False),
+        ("dns://10.0.0.1/localhost:1", False),
+        ("xds:///localhost:1", False),
+        ("vsock:1:1", False),
+    ],
+)
+def test_only_this_machine_is_its_own(address: str, own: bool) -> None:
+    assert is_loopback(address) is own

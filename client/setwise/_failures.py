@@ -1,0 +1,81 @@
+"""From gRPC's own failures to the client's errors, with what the caller can do about them."""
+
+from __future__ import annotations
+
+import grpc
+import grpc.aio
+
+from setwise._errors import (
+    DeadlineExceededError,
+    InternalError,
+    PermissionDeniedError,
+    SetwiseError,
+    UnauthenticatedError,
+    UnavailableError,
+)
+from setwise._status import parse_details
+from setwise._wire import API_KEY_VARIABLE, Wire
+
+__all__ = ["translate"]
+
+_DISTRUST = ("CERTIFICATE_VERIFY_FAILED", "Hostname Verification")
+"""In gRPC's words: the server's certificate is not one that this client takes."""
+
+
+def translate(error: grpc.RpcError, wire: Wire, timeout: float | None) -> SetwiseError:
+    """The client's error for a call that failed. timeout: of the call, in seconds."""
+    if not isinstance(error, grpc.Call | grpc.aio.AioRpcError):
+        return InternalError(f"the call to {wire.address} failed: {error!r}")
+    number = error.code().value[0]
+    found = parse_details(number, error.details() or "", error.trailing_metadata() or ())
+    if isinstance(found, UnauthenticatedError | PermissionDeniedError):
+        return _with_advice(found, wire)
+    if found.reason != found.code:
+        return found
+    # Without a reason of the server's the sentence is gRPC's own, and lacks what the caller needs to know.
+    if isinstance(found, UnavailableError):
+        return _unavailable(found, wire)
+    if isinstance(found, DeadlineExceededError):
+        after = "in time" if timeout is None else f"within {timeout:.3g} s"
+        what = f"no answer from {wire.address} {after}; allow more time with timeout="
+        return DeadlineExceededError(what, request_id=found.request_id)
+    return found
+
+
+def _with_advice(error: SetwiseError, wire: Wire) -> SetwiseError:
+    if isinstance(error, PermissionDeniedError):
+        advice = (
+            "ask with a key that may" if wire.api_key else f"ask with a key that may: api_key= or {API_KEY_VARIABLE}"
+        )
+    elif wire.api_key:
+        advice = "the key that was sent may be mistyped, expired, revoked, or another server's"
+    else:
+        advice = f"no key was sent; give one as api_key= or in {API_KEY_VARIABLE}, or a certificate= with its key="
+    return type(error)(
+        f"{error.message} (asked {wire.address}; {advice})",
+        code=error.code,
+        reason=error.reason,
+        field=error.field,
+        details=error.details,
+        request_id=error.request_id,
+    )
+
+
+def _unavailable(error: SetwiseError, wire: Wire) -> UnavailableError:
+    said = error.message
+    if any(words in said for words in _DISTRUST):
+        advice = "give the authority that signed it as ca=, and the name that it is made out for as the target"
+        what = f"the certificate of {wire.address} is not trusted ({said}); {advice}"
+        return UnavailableError(what, reason="TLS_FAILED", request_id=error.request_id)
+    if "WRONG_VERSION_NUMBER" in said:
+        what = f"{wire.address} does not speak TLS ({said}); leave out tls= and ca=, or start it with a certificate"
+        return UnavailableError(what, reason="TLS_FAILED", request_id=error.request_id)
+    advice = "start one with `setwise serve`, or check the address"
+    if "Socket closed" in said or "reset by peer" in said:
+        # So it looks from here when a server closes the door during the handshake.
+        advice = (
+            f"{advice}; if it asks for TLS, give tls=True or ca="
+            if wire.credentials is None
+            else f"{advice}; if it asks for certificates, give one that it knows: certificate= and key="
+        )
+    return UnavailableError(f"no server answers at {wire.address} ({said}); {advice}", request_id=error.request_id)
