@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -12,6 +11,8 @@ from setwise_engine.errors import InvalidInput
 __all__ = ["Knob", "check", "flag_of", "knob"]
 
 T = TypeVar("T")
+
+LARGEST = 2**63  # beyond it are infinity, NaN and what no counter holds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +45,7 @@ class Knob:
         if self.choices:
             return value in self.choices
         if isinstance(value, int | float) and not isinstance(value, bool):
-            return math.isfinite(value) and not self._beyond(value)
+            return abs(value) < LARGEST and not self._beyond(value)
         return True
 
     def _beyond(self, value: float) -> bool:
@@ -68,4 +69,5 @@ def check(settings: Any) -> None:
         known, value = field.metadata.get("knob"), getattr(settings, field.name)
         if known is not None and not known.holds(value):
             flag = flag_of(field.name, known)
-            raise InvalidInput(f"{flag} is {value}; it must be one{known.allowed()}", field=flag)
+            noun = "one" if known.choices else "a number"
+            raise InvalidInput(f"{flag} is {value}; it must be {noun}{known.allowed()}", field=flag)

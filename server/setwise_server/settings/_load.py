@@ -1,0 +1,159 @@
+"""Settings from a TOML file, the environment and flags: what comes later in this row wins."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from setwise_engine.errors import InvalidInput
+from setwise_server.settings._server import ServerSettings
+from setwise_server.settings._table import SECTIONS, SETTINGS, Setting, WrongError
+
+__all__ = ["OTHER_VARIABLES", "Loaded", "load"]
+
+CONFIG = "SETWISE_CONFIG"
+OTHER_VARIABLES = frozenset({CONFIG, "SETWISE_API_KEY", "SETWISE_CA", "SETWISE_KERNEL"})
+"""Variables with our prefix that are no settings of a server."""
+
+SHOWN = 60  # characters of a wrong value that an error repeats
+SERVICE_LINK = re.compile(r"SETWISE(_\w+)?_(SERVICE_HOST|SERVICE_PORT\w*|PORT|PORT_\d+_(TCP|UDP)(_\w+)?)")
+LINK_ADVICE = (
+    "Kubernetes sets it in pods beside a Service of that name: put enableServiceLinks: false into the pod's spec, "
+    "or give the Service another name"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Settings, and for each key where its value comes from: "default", or file, environment or flag and its name."""
+
+    settings: ServerSettings
+    origins: Mapping[str, str]
+
+    def value(self, setting: Setting) -> Any:
+        """The value of one setting."""
+        holder = getattr(self.settings, setting.section) if setting.section else self.settings
+        return getattr(holder, setting.name)
+
+
+def load(
+    file: str | Path | None = None, environment: Mapping[str, str] | None = None, flags: Mapping[str, Any] | None = None
+) -> Loaded:
+    """The settings of a server.
+
+    file: TOML; without one, the one that SETWISE_CONFIG names. flags: values by key, as `parse` reads them.
+    Raises InvalidInput for a key or variable that is unknown and for a value that is wrong, naming where it stands.
+    """
+    environment = environment or {}
+    values: dict[str, tuple[Any, str]] = {}
+    if file or environment.get(CONFIG):
+        values.update(_from_file(Path(file or environment[CONFIG])))
+    values.update(_from_environment(environment))
+    for key, value in (flags or {}).items():
+        setting = SETTINGS[key]
+        values[key] = (_held(setting, value), f"flag {setting.flag}")
+    return _built(values)
+
+
+def _held(setting: Setting, value: Any) -> Any:
+    if not setting.knob.holds(value):
+        raise _wrong(setting.flag, value, setting, setting.flag)
+    return value
+
+
+def _built(values: Mapping[str, tuple[Any, str]]) -> Loaded:
+    parts: dict[str, dict[str, Any]] = {section: {} for section in ("", *SECTIONS)}
+    for key, (value, _) in values.items():
+        parts[SETTINGS[key].section][SETTINGS[key].name] = value
+    sections = {section: of(**parts[section]) for section, of in SECTIONS.items()}
+    origins = {key: values[key][1] if key in values else "default" for key in SETTINGS}
+    return Loaded(ServerSettings(**parts[""], **sections), origins)
+
+
+def _from_file(file: Path) -> Iterator[tuple[str, tuple[Any, str]]]:
+    for key, value in _flat(_parsed(file), file):
+        setting = SETTINGS[key]
+        try:
+            yield key, (setting.take(value, file.absolute().parent), f"file {file}")
+        except WrongError:
+            raise _wrong(f"{file}: {key}", value, setting, key) from None
+
+
+def _parsed(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidInput(f"{file}: the settings cannot be read: {error.strerror}", field="--config") from error
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(f"{file} is not TOML: {error}", field="--config") from error
+
+
+def _flat(table: Mapping[str, Any], file: Path) -> Iterator[tuple[str, Any]]:
+    for name, value in table.items():
+        if name in SECTIONS:
+            if not isinstance(value, dict):
+                raise InvalidInput(f"{file}: {name} must be a table: write [{name}] above its settings", field=name)
+            for inner, member in value.items():
+                yield _known(f"{name}.{inner}", file), member
+        else:
+            yield _known(name, file), value
+
+
+def _known(key: str, file: Path) -> str:
+    if key not in SETTINGS:
+        advice = _nearest(key, [*SETTINGS, *SECTIONS], "`setwise serve --print-config` lists all")
+        raise InvalidInput(f"{file}: there is no setting {_short(key)}; {advice}", field=key)
+    return key
+
+
+def _from_environment(environment: Mapping[str, str]) -> Iterator[tuple[str, tuple[Any, str]]]:
+    known = {setting.variable: setting for setting in SETTINGS.values()}
+    for name in sorted(environment):
+        text = environment[name]
+        if not name.startswith("SETWISE_") or name in OTHER_VARIABLES or not text:
+            continue
+        if name not in known:
+            raise _unknown_variable(name, text, known)
+        setting = known[name]
+        try:
+            yield setting.key, (setting.read(text), f"environment {name}")
+        except WrongError:
+            if _service_link(name, text):
+                raise InvalidInput(f"{name} is {_short(text)}; {LINK_ADVICE}", field=name) from None
+            raise _wrong(name, text, setting, name) from None
+
+
+def _service_link(name: str, text: str) -> bool:
+    return SERVICE_LINK.fullmatch(name) is not None and ("://" in text or not name.endswith("_PORT"))
+
+
+def _unknown_variable(name: str, text: str, known: Iterable[str]) -> InvalidInput:
+    if _service_link(name, text):
+        return InvalidInput(f"{name} is no setting; {LINK_ADVICE}", field=name)
+    advice = _nearest(name, known, "unset it, or see `setwise serve --print-config`")
+    return InvalidInput(f"{name} is no setting; {advice}", field=name)  # its value may be a secret
+
+
+def _wrong(where: str, value: Any, setting: Setting, field: str) -> InvalidInput:
+    return InvalidInput(f"{where} is {_short(value)}; it must be {setting.must_be()}", field=field)
+
+
+def _nearest(name: str, known: Iterable[str], otherwise: str) -> str:
+    """Advice: the nearest known name, or else the one whose last part is the same in another section."""
+    known = list(known)
+    last = name.rpartition(".")[2]
+    near = [other for other in known if other.rpartition(".")[2] == last] or difflib.get_close_matches(name, known, n=1)
+    near = near or [o for o in known if difflib.get_close_matches(last, [o.rpartition(".")[2]], n=1, cutoff=0.8)]
+    return f"did you mean {near[0]}?" if near else otherwise
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, int) and abs(value) > 10**SHOWN:
+        return "too large"
+    text = f'"{value}"' if isinstance(value, str) else str(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
