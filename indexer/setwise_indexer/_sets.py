@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import tokenize
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,9 @@ __all__ = ["SET_SUFFIXES", "SetFiles", "expand_sets"]
 SET_SUFFIXES = frozenset({".npy", ".safetensors"})
 
 Array = NDArray[Any]
+
+# What numpy and safetensors meet bytes with that are not theirs; numpy reads its header as Python would.
+_UNREADABLE = (SafetensorError, ValueError, EOFError, TypeError, tokenize.TokenError)
 
 
 class _Npy:
@@ -67,7 +71,7 @@ class SetFiles:
         """
         try:
             return dict(_unstack(self._get(path).shapes()))
-        except (SafetensorError, ValueError, EOFError, TypeError) as error:
+        except _UNREADABLE as error:
             raise FeatureError(f"no readable .npy or .safetensors file: {error}; write it again") from None
 
     def tokens(self, item: Item) -> Array:
@@ -79,7 +83,7 @@ class SetFiles:
                 name, _, number = name.rpartition("/")
                 row = int(number)
             return file.read(name, row)
-        except (SafetensorError, ValueError, EOFError, TypeError, KeyError, IndexError) as error:
+        except (*_UNREADABLE, KeyError, IndexError) as error:
             raise FeatureError(f"the set cannot be read: {error}; write the file again") from None
 
     def _get(self, path: str) -> _Npy | _Safetensors:

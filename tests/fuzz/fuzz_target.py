@@ -23,11 +23,12 @@ _PLACES = 12  # frames of ours that tell one finding from another
 @dataclass(frozen=True, slots=True)
 class Ready:
     """A target at work. run: raises one of REFUSALS, or anything else when it has found something. seeds: real inputs.
-    grammar: changes of a case that keep it well formed, where there are any."""
+    grammar: changes of a case that keep it well formed, where there are any. close: ends it."""
 
     run: Callable[[bytes], object]
     seeds: list[bytes]
     grammar: Grammar | None = None
+    close: Callable[[], object] = lambda: None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,10 @@ from setwise_engine.filters import matches
 
 __all__ = ["TARGETS"]
 
-WORDS = b"""and or not in contains between exists true false null year tags ( ) [ ] , == != < <= > >= = 1 -2 .5 1e9 1e999
-9223372036854775807 9223372036854775808 "a" 'b' "\\u00e4" "\\ud800" '\\'' "not" AND""".split()
+WORDS = rb"""
+and or not in contains between exists true false null year tags ( ) [ ] , == != < <= > >= = 1 -2 .5 1e9 1e999 "not" AND
+9223372036854775807 9223372036854775808 "a" 'b' "\u00e4" "\ud800" '\''
+""".split()
 
 
 def _where_texts(_: Path) -> Ready:

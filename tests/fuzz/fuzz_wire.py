@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 
@@ -151,7 +152,8 @@ def _messages(folder: Path) -> Ready:
         _check(status)
 
     seeds = [bytes([PATHS.index(path)]) + message.SerializeToString() for path, message in requests()]
-    return Ready(run, seeds, message_grammar(lambda data: REQUESTS[PATHS[data[0] % len(PATHS)]], skip=1))
+    grammar = message_grammar(lambda data: REQUESTS[PATHS[data[0] % len(PATHS)]], skip=1)
+    return Ready(run, seeds, grammar, lambda: state["local"].close())  # type: ignore[attr-defined]
 
 
 def _check(status: object) -> None:
@@ -250,19 +252,19 @@ def _filters(folder: Path) -> Ready:
     from setwise_server.settings import Limits
 
     parse, limits = _parsed(filters_pb2.Filter), Limits(max_filter_terms=200)
-    collection = Collection.open(small_collection(folder), read_only=True)
-    opened = collection.snapshot()
-    snapshot = opened.__enter__()
+    stack = ExitStack()
+    collection = stack.enter_context(Collection.open(small_collection(folder), read_only=True))
+    snapshot = stack.enter_context(collection.snapshot())
 
     def run(data: bytes) -> None:
         where = filter_from_proto(parse(data), limits)  # type: ignore[arg-type]
         mask = snapshot.read_catalog(lambda connection: evaluate(connection, snapshot.view, where))
         expected = [matches(where, one) for one in METADATA]
         assert mask.tolist() == expected, (where, mask, expected)
-        assert opened is not None  # or its end would close the snapshot
         assert hash(where) == hash(filter_from_proto(parse(data), limits))  # type: ignore[arg-type]
 
-    return Ready(run, [where.SerializeToString() for where in wheres()], message_grammar(lambda _: filters_pb2.Filter))
+    seeds = [where.SerializeToString() for where in wheres()]
+    return Ready(run, seeds, message_grammar(lambda _: filters_pb2.Filter), stack.close)
 
 
 def _metadata(_: Path) -> Ready:
