@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import grpc
 
+from setwise_server._holdings import Holdings
+from setwise_server._pools import Pools
 from setwise_server._visit import Visit
 from setwise_server.observe._call_log import CallLog
+from setwise_server.observe._exporter import Exporter
 from setwise_server.observe._outcome import Outcome
 from setwise_server.settings import Observe
 
 __all__ = ["Observer"]
+
+log = logging.getLogger("setwise.server")
 
 
 class Observer:
@@ -21,12 +27,38 @@ class Observer:
     def __init__(self, observe: Observe | None = None, streams: frozenset[str] = frozenset()) -> None:
         observe = observe or Observe()
         self._log = CallLog(observe.slow_ms, streams)
+        self._metrics: Exporter | None = None
+        if observe.metrics_port is not None:
+            self._metrics = Exporter(observe.metrics_host, observe.metrics_port)
+        self._started = ExitStack()
+
+    def start(self, pools: Pools) -> None:
+        """Begin to tell, of what happens in the pools too. Raises PortError."""
+        if self._metrics is not None:
+            self._metrics.state.pools = pools
+            log.info("metrics on %s", self._metrics.start())
+            self._started.callback(self._metrics.stop)
+
+    def loaded(self, holdings: Holdings) -> None:
+        """Tell what is in the collections from now on."""
+        if self._metrics is not None:
+            self._metrics.state.holdings = holdings
+
+    def stop(self) -> None:
+        """Tell what is left to be told, and nothing after that. May take seconds; harmless when repeated."""
+        self._started.close()
 
     @contextmanager
     def during(self, visit: Visit, metadata: Mapping[str, str | bytes]) -> Iterator[None]:
         """Around a whole call. metadata: of the call, keys in lower case."""
-        yield
+        with ExitStack() as stack:
+            if self._metrics is not None:
+                stack.enter_context(self._metrics.calls.during(visit))
+            yield
 
     def ended(self, visit: Visit, code: grpc.StatusCode, reason: str = "", message: str = "") -> None:
         """The call came to this; reason and message are empty when it went well. Called inside `during`."""
-        self._log.ended(visit, Outcome(visit.elapsed(), code, reason, message))
+        outcome = Outcome(visit.elapsed(), code, reason, message)
+        self._log.ended(visit, outcome)
+        if self._metrics is not None:
+            self._metrics.calls.ended(visit, outcome)
