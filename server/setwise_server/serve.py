@@ -46,12 +46,14 @@ class Server:
         self._health = health.aio.HealthServicer()
         self._credentials = server_credentials(settings.security)
         streams = STREAMS | REFLECTION_PATHS
-        gate = CallInterceptor(Guard(settings), Admission(settings), Observer(settings.observe, streams), streams)
+        self._observer = Observer(settings.observe, streams)
+        gate = CallInterceptor(Guard(settings), Admission(settings), self._observer, streams)
         self._grpc = grpc.aio.server(interceptors=[gate], options=_options(settings))
 
     async def start(self) -> int:
         """Listen, answering health checks with NOT_SERVING; the port. Raises PortError."""
         await self._announce(NOT_SERVING)
+        self._observer.start(self._pools)
         self._grpc.add_generic_rpc_handlers((self._servicer,))
         if self._settings.security.reflection:
             self._grpc.add_generic_rpc_handlers((Reflection((*SERVICES, health.SERVICE_NAME)),))
@@ -74,6 +76,7 @@ class Server:
         Raises what Holdings raises.
         """
         holdings = await asyncio.to_thread(self._open)
+        self._observer.loaded(holdings)
         self._servicer.open(methods(holdings))
         holdings.start()
         await self._announce(SERVING)
@@ -88,6 +91,7 @@ class Server:
         await self._pools.drain(self._settings.grace)
         await self._grpc.stop(FLUSH_S)
         await self._pools.close()
+        await asyncio.to_thread(self._observer.stop)
         if self._holdings is not None:
             await asyncio.to_thread(self._holdings.close)
         if self._blas is not None:

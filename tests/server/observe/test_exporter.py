@@ -89,7 +89,7 @@ def test_prometheus_reads_them_over_http(metrics: Exporter) -> None:
 
     (sample,) = (each for each in families["setwise_requests"].samples if each.name == "setwise_requests_total")
     assert (sample.labels, sample.value) == ({"method": "Search", "code": "OK"}, 1)
-    assert families["setwise_build"].samples[0].labels["version"]
+    assert families["setwise_build_info"].samples[0].labels["version"]
 
 
 def test_the_memory_of_the_process_is_told(value: Value) -> None:
