@@ -10,6 +10,7 @@ if __name__ == "__main__":
 
 import fuzz_files
 import fuzz_images
+import fuzz_security
 import fuzz_texts
 import fuzz_wire
 
@@ -17,7 +18,7 @@ __all__ = ["TARGETS"]
 
 TARGETS = {
     target.name: target
-    for room in (fuzz_wire, fuzz_texts, fuzz_files, fuzz_images)
+    for room in (fuzz_wire, fuzz_texts, fuzz_files, fuzz_images, fuzz_security)
     for target in room.TARGETS  # type: ignore[attr-defined]
 }
 

@@ -153,7 +153,7 @@ def _messages(folder: Path) -> Ready:
 
     seeds = [bytes([PATHS.index(path)]) + message.SerializeToString() for path, message in requests()]
     grammar = message_grammar(lambda data: REQUESTS[PATHS[data[0] % len(PATHS)]], skip=1)
-    return Ready(run, seeds, grammar, lambda: state["local"].close())  # type: ignore[attr-defined]
+    return Ready(run, seeds, grammar, lambda: state["local"].close())  # type: ignore[attr-defined]  # noqa: PLW0108  # not yet bound
 
 
 def _check(status: object) -> None:
