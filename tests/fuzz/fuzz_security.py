@@ -30,10 +30,11 @@ name = "spiffe"
 alternative_name = "spiffe://shop/indexer"
 scope = "admin"
 """
-WORDS = [
-    *b"""\n[[key]] [[certificate]] [key] name = sha256 scope expires subject \"read\" \"admin\" \"x\" 2020-01-01 1979-05-27T07:32:00Z {}\n0x1F 1e400 nan -inf [] [1, {a=1}] # true 'y' \"\"\" a.b port max_k [limits] [security] [observe]\n""".split(),
-    b"\n",
-]
+WORDS = b"""
+[[key]] [[certificate]] [key] name = sha256 scope expires subject "read" "admin" "x" 2020-01-01 1979-05-27T07:32:00Z {}
+0x1F 1e400 nan -inf [] [1, {a=1}] # true 'y' \"\"\" a.b port max_k [limits] [security] [observe]
+""".split()
+WORDS.append(b"\n")
 
 
 def _keys_text() -> bytes:

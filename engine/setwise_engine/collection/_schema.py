@@ -128,11 +128,14 @@ def sqlite_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)  # Python's own: text that is no UTF-8
+        if code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             raise LockedError(f"{catalog} is locked by another program; close it and try again") from error
-        if error.sqlite_errorcode == sqlite3.SQLITE_ERROR:
+        if code == sqlite3.SQLITE_ERROR:
             raise CorruptError(f"{catalog} lacks a part ({error}); restore it from a backup") from error
-        if error.sqlite_errorcode == sqlite3.SQLITE_CANTOPEN and catalog.with_name(f"{CATALOG_FILE}-wal").exists():
+        if code == sqlite3.SQLITE_CORRUPT:
+            raise CorruptError(f"{catalog} is damaged ({error}); restore it from a backup") from error
+        if code == sqlite3.SQLITE_CANTOPEN and catalog.with_name(f"{CATALOG_FILE}-wal").exists():
             message = f"{catalog} has a log of unfinished work that only a writer can finish"
             raise CollectionError(f"{message}; open it once with the right to write to its folder") from error
         raise CollectionError(
@@ -140,5 +143,5 @@ def sqlite_errors(folder: Path) -> Iterator[None]:
         ) from error
     except sqlite3.ProgrammingError:
         raise  # ours, not the file's
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter from SQLite's sentence on a bad schema
         raise CorruptError(f"{catalog} is damaged ({error}); restore it from a backup") from error
