@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 
 from setwise_server._errors import ForbiddenError, UnauthenticatedError
 from setwise_server.security._caller import ANONYMOUS, Caller
-from setwise_server.security._keys import Entry, KnownCallers, read_keys
+from setwise_server.security._keys import Entry, KnownCallers
+from setwise_server.security._keys_file import read_keys
 from setwise_server.security._policy import anonymous_access, check_policy
 from setwise_server.security._rules import RULES
 from setwise_server.security._watched import Watched
