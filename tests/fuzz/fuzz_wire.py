@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import secrets
 import shutil
+import uuid
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 from fuzz_grammar import message_grammar
@@ -112,10 +115,11 @@ def _empty(message: Message) -> Message:
 
 
 def small_collection(folder: Path) -> Path:
-    """Four images with metadata of every kind."""
+    """Four images with metadata of every kind; the same names each time, so that a case is worth keeping."""
     path = folder / "c.setwise"
     shutil.rmtree(path, ignore_errors=True)
-    with created(path) as collection:
+    same = patch.multiple(uuid, uuid4=lambda: uuid.UUID(int=7)), patch.multiple(secrets, token_hex="0123abcd".format)
+    with same[0], same[1], created(path) as collection:
         collection.append([record("abcd"[n], n, one) for n, one in enumerate(METADATA)])
         collection.build_index()
     return path
