@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from setwise_engine.collection import Collection
-from setwise_engine.errors import EngineError, Incompatible, NotFound
+from setwise_engine.errors import CollectionError, EngineError, Incompatible, NotFound
 from setwise_engine.search import Searcher
 from setwise_server.settings import ServerSettings
 
@@ -36,7 +36,7 @@ class Entry:
     """
 
     def __init__(self, name: str, path: Path, settings: ServerSettings, collection: Collection | None = None) -> None:
-        """Use `open`, `waiting` or `failed`."""
+        """Use `open`, `attempt`, `waiting` or `failed`."""
         self.name = name
         self.path = path
         self.state = State.READY
@@ -59,6 +59,16 @@ class Entry:
     def open(cls, name: str, path: Path, settings: ServerSettings) -> Self:
         """Opens the collection, for writing too where rights and settings allow. Raises what Collection.open raises."""
         return cls(name, path, settings, Collection.open(path, read_only=settings.read_only))
+
+    @classmethod
+    def attempt(cls, name: str, path: Path, settings: ServerSettings) -> Self:
+        """As `open`, but gives what `failed` gives when it cannot be opened, whatever the reason."""
+        try:
+            return cls.open(name, path, settings)
+        except EngineError as error:
+            return cls.failed(name, path, settings, error)
+        except Exception as error:  # one that cannot be opened must not stop the others
+            return cls.failed(name, path, settings, CollectionError(f"{path} cannot be opened: {error}"))
 
     @classmethod
     def waiting(cls, name: str, path: Path, settings: ServerSettings) -> Self:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from setwise_engine.collection import Settings
 from setwise_engine.encoder import Encoder
-from setwise_engine.errors import CollectionError, EngineError
+from setwise_engine.errors import EngineError
 from setwise_server._registry import Entry, Registry
 from setwise_server._root import CATALOG_FILE, Root
 from setwise_server._waiting import Waiting
@@ -142,15 +142,11 @@ class Keeper:
         due = failed is not None and time.monotonic() - failed.when >= RETRY_S
         if not self._is_new(name, path) and not due:
             return
-        settings = self._registry.settings
-        try:
-            entry = Entry.open(name, path, settings)
-        except Exception as error:  # one that cannot be opened must not stop the others
-            known = error if isinstance(error, EngineError) else CollectionError(f"{path} cannot be opened: {error}")
-            entry = Entry.failed(name, path, settings, known)
-            if failed is None or failed.problem != str(known):
-                log.error('collection "%s" cannot be opened: %s', name, known)
-            self._failed[name] = _Failure(time.monotonic(), str(known))
+        entry = Entry.attempt(name, path, self._registry.settings)
+        if entry.problem:
+            if failed is None or failed.problem != entry.problem:
+                log.error('collection "%s" cannot be opened: %s', name, entry.problem)
+            self._failed[name] = _Failure(time.monotonic(), entry.problem)
         else:
             self._failed.pop(name, None)
             log.info('collection "%s" is served', name)

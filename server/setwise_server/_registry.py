@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -25,9 +25,10 @@ log = logging.getLogger("setwise.server")
 class Registry:
     """Collections by name, the aliases that stand for them, and their networks. Thread-safe.
 
-    The collections given by path are opened at once and stay; those of a root folder come and go (`put`, `remove`).
-    Raises, naming the directory: NotFound, FormatError, CorruptError for what is no usable collection, InvalidInput for
-    two directories of one name.
+    The collections given by path are opened at once and stay; one that cannot be opened is reported and the rest serve.
+    Those of a root folder come and go (`put`, `remove`).
+    Raises, naming the directory: NotFound, FormatError, CorruptError when none of those given is a usable collection,
+    InvalidInput for two directories of one name.
     """
 
     def __init__(self, paths: Sequence[str | Path], settings: ServerSettings) -> None:
@@ -36,12 +37,17 @@ class Registry:
         self._lock = threading.Lock()
         self._entries: Mapping[str, Entry] = {}
         self._aliases: Mapping[str, str] = {}
+        self._changed: Callable[[], object] = lambda: None
         try:
             for name, path in _named(paths).items():
-                self.put(Entry.open(name, path, settings))
+                self.put(Entry.attempt(name, path, settings))
+            self._check_any()
         except BaseException:
             self.close()
             raise
+        for entry in self.entries():
+            if entry.problem:
+                log.error('collection "%s" cannot be opened, the rest are served: %s', entry.name, entry.problem)
 
     def __len__(self) -> int:
         return sum(entry.state is State.READY for entry in self._entries.values())
@@ -94,6 +100,7 @@ class Registry:
     def set_aliases(self, aliases: Mapping[str, str]) -> None:
         """Replaces all aliases in one step."""
         self._aliases = dict(aliases)
+        self._changed()
 
     def put(self, entry: Entry) -> None:
         """Serves a collection under its name from now on; one that had the name is retired."""
@@ -102,6 +109,7 @@ class Registry:
             self._entries = {**self._entries, entry.name: entry}
         if before is not None:
             before.retire()
+        self._changed()
 
     def remove(self, name: str) -> None:
         """Serves the collection no more; calls that run with it go on."""
@@ -110,6 +118,17 @@ class Registry:
             self._entries = {known: each for known, each in self._entries.items() if known != name}
         if entry is not None:
             entry.retire()
+        self._changed()
+
+    def watch(self, changed: Callable[[], object]) -> None:
+        """Has `changed` called, in any thread, whenever a collection or alias comes, goes or becomes another."""
+        self._changed = changed
+
+    def usable(self) -> dict[str, bool]:
+        """Every name that callers may ask for, aliases too, and whether the collection behind it can be asked."""
+        entries = self._entries
+        usable = {name: entry.state is State.READY for name, entry in entries.items()}
+        return {alias: usable.get(target, False) for alias, target in self._aliases.items()} | usable
 
     def image_encoder(self, entry: Entry) -> ImageEncoder:
         """What turns images into sets of this collection; loads its network if no call did yet.
@@ -125,8 +144,8 @@ class Registry:
     def warm(self) -> None:
         """Load and run every network once and touch every index, so that the first caller need not wait.
 
-        Raises what stands in the way of a collection that was given by path; that of one in a root folder is logged.
-        Raises NotFound for a network that is offered and does not exist.
+        A collection that does not answer is reported, and one that was given by path is served no more. Raises why when
+        no other is left, and NotFound for a network that is offered and does not exist.
         """
         self.networks.check_offers()
         for entry in self.entries():
@@ -135,13 +154,20 @@ class Registry:
                     self._warm(entry)
             except EngineError as error:
                 if self.settings.root is None:
-                    raise
+                    self.put(Entry.failed(entry.name, entry.path, self.settings, error))
+                    self._check_any()
                 log.error('collection "%s" cannot be warmed up: %s', entry.name, error)
 
     def close(self) -> None:
         """Commit what waits and close every collection."""
         for entry in self._entries.values():
             entry.close()
+
+    def _check_any(self) -> None:
+        """Raises why the first of several collections cannot be asked when none of them can."""
+        entries = self.entries()
+        if entries and not len(self):
+            entries[0].check_ready()
 
     def _warm(self, entry: Entry) -> None:
         with entry.collection.snapshot() as snapshot:

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import signal
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import logging
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import grpc
 import grpc.aio
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health
 from threadpoolctl import threadpool_limits
 
 from setwise_server._admission import Admission
 from setwise_server._errors import PortError
+from setwise_server._health import Health
 from setwise_server._holdings import Holdings
 from setwise_server._interceptor import CallInterceptor
 from setwise_server._pools import Pools
 from setwise_server._ports import check_port
 from setwise_server._reflection import REFLECTION_PATHS, Reflection
 from setwise_server._servicer import SERVICES, STREAMS, Servicer
+from setwise_server._signals import told_to_stop
+from setwise_server._wire import channel_arguments, raise_open_files
 from setwise_server.handlers import methods
 from setwise_server.observe import Observer
 from setwise_server.security import Guard, server_credentials
@@ -28,9 +29,9 @@ from setwise_server.settings import ServerSettings, address
 
 __all__ = ["Server", "run"]
 
-SERVING = health_pb2.HealthCheckResponse.SERVING
-NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 FLUSH_S = 0.5  # for the last replies to leave; health watches never end by themselves
+
+log = logging.getLogger("setwise.server")
 
 
 class Server:
@@ -40,24 +41,26 @@ class Server:
         self._paths = paths
         self._settings = settings
         self._holdings: Holdings | None = None
+        self._opening: asyncio.Future[Holdings] | None = None
         self._blas: threadpool_limits | None = None
         self._pools = Pools(settings)
         self._servicer = Servicer(self._pools, settings.limits.max_message_bytes)
-        self._health = health.aio.HealthServicer()
+        self._health = Health()
         self._credentials = server_credentials(settings.security)
         streams = STREAMS | REFLECTION_PATHS
         self._observer = Observer(settings.observe, streams)
         gate = CallInterceptor(Guard(settings), Admission(settings), self._observer, streams)
-        self._grpc = grpc.aio.server(interceptors=[gate], options=_options(settings))
+        self._grpc = grpc.aio.server(interceptors=[gate], options=channel_arguments(settings))
 
     async def start(self) -> int:
         """Listen, answering health checks with NOT_SERVING; the port. Raises PortError."""
-        await self._announce(NOT_SERVING)
+        await self._health.alive()
+        await self._health.set_collections({Path(path).resolve().stem: False for path in self._paths})
         self._observer.start(self._pools)
         self._grpc.add_generic_rpc_handlers((self._servicer,))
         if self._settings.security.reflection:
             self._grpc.add_generic_rpc_handlers((Reflection((*SERVICES, health.SERVICE_NAME)),))
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)
+        self._health.add_to(self._grpc)
         if self._settings.port:
             check_port(self._settings.host, self._settings.port)
         try:
@@ -75,20 +78,25 @@ class Server:
 
         Raises what Holdings raises.
         """
-        holdings = await asyncio.to_thread(self._open)
+        self._opening = asyncio.ensure_future(asyncio.to_thread(self._open))
+        holdings = await asyncio.shield(self._opening)
         self._observer.loaded(holdings)
         self._servicer.open(methods(holdings))
         holdings.start()
-        await self._announce(SERVING)
+        self._health.follow(holdings.registry)
+        await self._health.set_ready(True)
         return len(holdings.registry)
 
     async def stop(self) -> None:
         """Turn NOT_SERVING, refuse new calls, tell streams to end, give what runs `grace` seconds, close everything."""
-        await self._health.enter_graceful_shutdown()
+        await self._health.stop()
         self._servicer.drain()
+        if self._opening is not None:  # a thread that opens collections cannot be told to stop
+            await asyncio.gather(self._opening, return_exceptions=True)
         if self._holdings is not None:
             await asyncio.to_thread(self._holdings.stop)
-        await self._pools.drain(self._settings.grace)
+        if not await self._pools.drain(self._settings.grace):
+            log.warning("some calls had not ended after %g s of grace and were told to", self._settings.grace)
         await self._grpc.stop(FLUSH_S)
         await self._pools.close()
         await asyncio.to_thread(self._observer.stop)
@@ -105,10 +113,6 @@ class Server:
         self._blas = threadpool_limits(1, user_api="blas")
         return self._holdings
 
-    async def _announce(self, status: int) -> None:
-        for name in ("", *SERVICES):
-            await self._health.set(name, status)
-
 
 def run(paths: Sequence[str | Path], settings: ServerSettings, ready: Callable[[str], None]) -> None:
     """Serve until SIGTERM or SIGINT. `ready` is told, once, in one line, how many collections are served and where.
@@ -119,10 +123,10 @@ def run(paths: Sequence[str | Path], settings: ServerSettings, ready: Callable[[
 
 
 async def _run(paths: Sequence[str | Path], settings: ServerSettings, ready: Callable[[str], None]) -> None:
-    told_to_stop = asyncio.Event()
+    raise_open_files()
     server = Server(paths, settings)
-    with _signals(told_to_stop):
-        await _serve(server, settings, ready, told_to_stop)
+    with told_to_stop() as told:
+        await _serve(server, settings, ready, told)
 
 
 async def _serve(
@@ -136,30 +140,7 @@ async def _serve(
             count = loading.result()
             noun = "collection" if count == 1 else "collections"
             ready(f"serving {count} {noun} on {address(settings.host, port)}")
+        loading.cancel()
         await stopping
     finally:
         await server.stop()
-
-
-@contextmanager
-def _signals(told_to_stop: asyncio.Event) -> Iterator[None]:
-    """While inside, SIGTERM and SIGINT set the event."""
-    loop = asyncio.get_running_loop()
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    before = [signal.signal(number, lambda *_: loop.call_soon_threadsafe(told_to_stop.set)) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
-
-
-def _options(settings: ServerSettings) -> list[tuple[str, int]]:
-    size = settings.limits.max_message_bytes
-    return [
-        ("grpc.max_receive_message_length", size),
-        ("grpc.max_send_message_length", size),
-        ("grpc.so_reuseport", 0),  # or a second server would share the port in silence
-        ("grpc.keepalive_time_ms", 60_000),  # or the stream of a machine that is gone would keep its place for ever
-        ("grpc.keepalive_timeout_ms", 20_000),
-    ]

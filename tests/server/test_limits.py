@@ -96,9 +96,15 @@ def small(serving, photos_path):
         yield stubs
 
 
-def test_a_message_beyond_the_limit_is_refused_before_it_is_read(small) -> None:
+def test_a_message_somewhat_beyond_the_limit_is_refused_with_field_and_limit(small) -> None:
+    failure = small.failure(small.search.Search, pb.SearchRequest(query=types.Query(image=bytes(100_001))))
+    assert failure.info.reason == "LIMIT_EXCEEDED"
+    assert dict(failure.info.metadata) == {"limit": "max_message_bytes", "allowed": "100000", "field": "request"}
+
+
+def test_a_message_far_beyond_the_limit_is_refused_before_it_is_read(small) -> None:
     with pytest.raises(grpc.RpcError, match="larger than max") as caught:
-        small.search.Search(pb.SearchRequest(query=types.Query(image=bytes(100_001))))
+        small.search.Search(pb.SearchRequest(query=types.Query(image=bytes(130_000))))
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from setwise_proto.v1 import types_pb2 as setwise__proto_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dsetwise_proto/v1/server.proto\x12\nsetwise.v1\x1a\x1csetwise_proto/v1/types.proto\"\x84\x03\n\x06Limits\x12\x19\n\x11max_message_bytes\x18\x01 \x01(\x04\x12\x17\n\x0fmax_image_bytes\x18\x02 \x01(\x04\x12\x18\n\x10max_image_pixels\x18\x03 \x01(\x04\x12\x12\n\nmax_tokens\x18\x04 \x01(\r\x12\x11\n\tmax_batch\x18\x05 \x01(\r\x12\r\n\x05max_k\x18\x06 \x01(\r\x12\x16\n\x0emax_candidates\x18\x07 \x01(\r\x12\x1a\n\x12\x64\x65\x66\x61ult_candidates\x18\x08 \x01(\r\x12\x16\n\x0emax_concurrent\x18\t \x01(\r\x12\x11\n\tmax_queue\x18\n \x01(\r\x12\x18\n\x10max_filter_terms\x18\x0b \x01(\r\x12\x13\n\x0bmax_changes\x18\x0c \x01(\r\x12\x13\n\x0bmax_streams\x18\r \x01(\r\x12\x1e\n\x16max_streams_per_client\x18\x0e \x01(\r\x12\x1c\n\x14max_calls_per_second\x18\x0f \x01(\x01\x12\x15\n\rmax_page_size\x18\x10 \x01(\r\"l\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\t\x12\x12\n\nimage_size\x18\x03 \x01(\r\x12\x1e\n\x04grid\x18\x04 \x01(\x0b\x32\x10.setwise.v1.Grid\x12\x0c\n\x04\x64ims\x18\x05 \x01(\r\"\x16\n\x14GetServerInfoRequest\"\xb7\x02\n\x15GetServerInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x13\n\x0b\x61pi_version\x18\x02 \x01(\t\x12\"\n\x06limits\x18\x03 \x01(\x0b\x32\x12.setwise.v1.Limits\x12!\n\x06models\x18\x04 \x03(\x0b\x32\x11.setwise.v1.Model\x12\x43\n\tlibraries\x18\x05 \x03(\x0b\x32\x30.setwise.v1.GetServerInfoResponse.LibrariesEntry\x12\x10\n\x08writable\x18\x06 \x01(\x08\x12\x10\n\x08has_root\x18\x07 \x01(\x08\x12\x16\n\x0eoffered_models\x18\x08 \x03(\t\x1a\x30\n\x0eLibrariesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x32\x65\n\rServerService\x12T\n\rGetServerInfo\x12 .setwise.v1.GetServerInfoRequest\x1a!.setwise.v1.GetServerInfoResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dsetwise_proto/v1/server.proto\x12\nsetwise.v1\x1a\x1csetwise_proto/v1/types.proto\"\xa0\x03\n\x06Limits\x12\x19\n\x11max_message_bytes\x18\x01 \x01(\x04\x12\x17\n\x0fmax_image_bytes\x18\x02 \x01(\x04\x12\x18\n\x10max_image_pixels\x18\x03 \x01(\x04\x12\x12\n\nmax_tokens\x18\x04 \x01(\r\x12\x11\n\tmax_batch\x18\x05 \x01(\r\x12\r\n\x05max_k\x18\x06 \x01(\r\x12\x16\n\x0emax_candidates\x18\x07 \x01(\r\x12\x1a\n\x12\x64\x65\x66\x61ult_candidates\x18\x08 \x01(\r\x12\x16\n\x0emax_concurrent\x18\t \x01(\r\x12\x11\n\tmax_queue\x18\n \x01(\r\x12\x18\n\x10max_filter_terms\x18\x0b \x01(\r\x12\x13\n\x0bmax_changes\x18\x0c \x01(\r\x12\x13\n\x0bmax_streams\x18\r \x01(\r\x12\x1e\n\x16max_streams_per_client\x18\x0e \x01(\r\x12\x1c\n\x14max_calls_per_second\x18\x0f \x01(\x01\x12\x15\n\rmax_page_size\x18\x10 \x01(\r\x12\x1a\n\x12max_metadata_bytes\x18\x11 \x01(\r\"l\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\t\x12\x12\n\nimage_size\x18\x03 \x01(\r\x12\x1e\n\x04grid\x18\x04 \x01(\x0b\x32\x10.setwise.v1.Grid\x12\x0c\n\x04\x64ims\x18\x05 \x01(\r\"\x16\n\x14GetServerInfoRequest\"\xb7\x02\n\x15GetServerInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x13\n\x0b\x61pi_version\x18\x02 \x01(\t\x12\"\n\x06limits\x18\x03 \x01(\x0b\x32\x12.setwise.v1.Limits\x12!\n\x06models\x18\x04 \x03(\x0b\x32\x11.setwise.v1.Model\x12\x43\n\tlibraries\x18\x05 \x03(\x0b\x32\x30.setwise.v1.GetServerInfoResponse.LibrariesEntry\x12\x10\n\x08writable\x18\x06 \x01(\x08\x12\x10\n\x08has_root\x18\x07 \x01(\x08\x12\x16\n\x0eoffered_models\x18\x08 \x03(\t\x1a\x30\n\x0eLibrariesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x32\x65\n\rServerService\x12T\n\rGetServerInfo\x12 .setwise.v1.GetServerInfoRequest\x1a!.setwise.v1.GetServerInfoResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,15 +35,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSERVERINFORESPONSE_LIBRARIESENTRY']._loaded_options = None
   _globals['_GETSERVERINFORESPONSE_LIBRARIESENTRY']._serialized_options = b'8\001'
   _globals['_LIMITS']._serialized_start=76
-  _globals['_LIMITS']._serialized_end=464
-  _globals['_MODEL']._serialized_start=466
-  _globals['_MODEL']._serialized_end=574
-  _globals['_GETSERVERINFOREQUEST']._serialized_start=576
-  _globals['_GETSERVERINFOREQUEST']._serialized_end=598
-  _globals['_GETSERVERINFORESPONSE']._serialized_start=601
-  _globals['_GETSERVERINFORESPONSE']._serialized_end=912
-  _globals['_GETSERVERINFORESPONSE_LIBRARIESENTRY']._serialized_start=864
-  _globals['_GETSERVERINFORESPONSE_LIBRARIESENTRY']._serialized_end=912
-  _globals['_SERVERSERVICE']._serialized_start=914
-  _globals['_SERVERSERVICE']._serialized_end=1015
+  _globals['_LIMITS']._serialized_end=492
+  _globals['_MODEL']._serialized_start=494
+  _globals['_MODEL']._serialized_end=602
+  _globals['_GETSERVERINFOREQUEST']._serialized_start=604
+  _globals['_GETSERVERINFOREQUEST']._serialized_end=626
+  _globals['_GETSERVERINFORESPONSE']._serialized_start=629
+  _globals['_GETSERVERINFORESPONSE']._serialized_end=940
+  _globals['_GETSERVERINFORESPONSE_LIBRARIESENTRY']._serialized_start=892
+  _globals['_GETSERVERINFORESPONSE_LIBRARIESENTRY']._serialized_end=940
+  _globals['_SERVERSERVICE']._serialized_start=942
+  _globals['_SERVERSERVICE']._serialized_end=1043
 # @@protoc_insertion_point(module_scope)

@@ -35,6 +35,7 @@ class Limits(google.protobuf.message.Message):
     MAX_STREAMS_PER_CLIENT_FIELD_NUMBER: builtins.int
     MAX_CALLS_PER_SECOND_FIELD_NUMBER: builtins.int
     MAX_PAGE_SIZE_FIELD_NUMBER: builtins.int
+    MAX_METADATA_BYTES_FIELD_NUMBER: builtins.int
     max_message_bytes: builtins.int
     """Bytes of a request or reply message."""
     max_image_bytes: builtins.int
@@ -67,6 +68,8 @@ class Limits(google.protobuf.message.Message):
     """Calls of one caller in a second, in the long run; 0: as many as come. Beyond it: RESOURCE_EXHAUSTED, with RetryInfo."""
     max_page_size: builtins.int
     """Images of one page of ListImages."""
+    max_metadata_bytes: builtins.int
+    """Bytes of the metadata of one call: names, values, and 32 for each pair."""
     def __init__(
         self,
         *,
@@ -86,8 +89,9 @@ class Limits(google.protobuf.message.Message):
         max_streams_per_client: builtins.int = ...,
         max_calls_per_second: builtins.float = ...,
         max_page_size: builtins.int = ...,
+        max_metadata_bytes: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["default_candidates", b"default_candidates", "max_batch", b"max_batch", "max_calls_per_second", b"max_calls_per_second", "max_candidates", b"max_candidates", "max_changes", b"max_changes", "max_concurrent", b"max_concurrent", "max_filter_terms", b"max_filter_terms", "max_image_bytes", b"max_image_bytes", "max_image_pixels", b"max_image_pixels", "max_k", b"max_k", "max_message_bytes", b"max_message_bytes", "max_page_size", b"max_page_size", "max_queue", b"max_queue", "max_streams", b"max_streams", "max_streams_per_client", b"max_streams_per_client", "max_tokens", b"max_tokens"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["default_candidates", b"default_candidates", "max_batch", b"max_batch", "max_calls_per_second", b"max_calls_per_second", "max_candidates", b"max_candidates", "max_changes", b"max_changes", "max_concurrent", b"max_concurrent", "max_filter_terms", b"max_filter_terms", "max_image_bytes", b"max_image_bytes", "max_image_pixels", b"max_image_pixels", "max_k", b"max_k", "max_message_bytes", b"max_message_bytes", "max_metadata_bytes", b"max_metadata_bytes", "max_page_size", b"max_page_size", "max_queue", b"max_queue", "max_streams", b"max_streams", "max_streams_per_client", b"max_streams_per_client", "max_tokens", b"max_tokens"]) -> None: ...
 
 global___Limits = Limits
 

@@ -14,6 +14,7 @@ from setwise_proto.v1 import server_pb2 as pb
 from setwise_server._call import Call
 from setwise_server._registry import Registry, State
 from setwise_server._tensors import grid_to_proto
+from setwise_server._wire import MAX_METADATA_BYTES
 from setwise_server.handlers.images import MAX_PAGE
 
 __all__ = ["ServerHandlers"]
@@ -37,6 +38,7 @@ class ServerHandlers:
             max_queue=settings.max_queue,
             max_streams=settings.max_streams,
             max_page_size=MAX_PAGE,
+            max_metadata_bytes=MAX_METADATA_BYTES,
         )
         return pb.GetServerInfoResponse(
             version=version("setwise"),
