@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -11,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from setwise_engine.errors import InvalidInput
+from setwise_server.settings._advice import LINK_ADVICE, is_service_link, nearest, short
 from setwise_server.settings._server import ServerSettings
 from setwise_server.settings._table import SECTIONS, SETTINGS, Setting, WrongError
 
@@ -19,13 +18,6 @@ __all__ = ["OTHER_VARIABLES", "Loaded", "load"]
 CONFIG = "SETWISE_CONFIG"
 OTHER_VARIABLES = frozenset({CONFIG, "SETWISE_API_KEY", "SETWISE_CA", "SETWISE_KERNEL"})
 """Variables with our prefix that are no settings of a server."""
-
-SHOWN = 60  # characters of a wrong value that an error repeats
-SERVICE_LINK = re.compile(r"SETWISE(_\w+)?_(SERVICE_HOST|SERVICE_PORT\w*|PORT|PORT_\d+_(TCP|UDP)(_\w+)?)")
-LINK_ADVICE = (
-    "Kubernetes sets it in pods beside a Service of that name: put enableServiceLinks: false into the pod's spec, "
-    "or give the Service another name"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +98,8 @@ def _flat(table: Mapping[str, Any], file: Path) -> Iterator[tuple[str, Any]]:
 
 def _known(key: str, file: Path) -> str:
     if key not in SETTINGS:
-        advice = _nearest(key, [*SETTINGS, *SECTIONS], "`setwise serve --print-config` lists all")
-        raise InvalidInput(f"{file}: there is no setting {_short(key)}; {advice}", field=key)
+        advice = nearest(key, [*SETTINGS, *SECTIONS], "`setwise serve --print-config` lists all")
+        raise InvalidInput(f"{file}: there is no setting {short(key)}; {advice}", field=key)
     return key
 
 
@@ -123,37 +115,17 @@ def _from_environment(environment: Mapping[str, str]) -> Iterator[tuple[str, tup
         try:
             yield setting.key, (setting.read(text), f"environment {name}")
         except WrongError:
-            if _service_link(name, text):
-                raise InvalidInput(f"{name} is {_short(text)}; {LINK_ADVICE}", field=name) from None
+            if is_service_link(name, text):
+                raise InvalidInput(f"{name} is {short(text)}; {LINK_ADVICE}", field=name) from None
             raise _wrong(name, text, setting, name) from None
 
 
-def _service_link(name: str, text: str) -> bool:
-    return SERVICE_LINK.fullmatch(name) is not None and ("://" in text or not name.endswith("_PORT"))
-
-
 def _unknown_variable(name: str, text: str, known: Iterable[str]) -> InvalidInput:
-    if _service_link(name, text):
+    if is_service_link(name, text):
         return InvalidInput(f"{name} is no setting; {LINK_ADVICE}", field=name)
-    advice = _nearest(name, known, "unset it, or see `setwise serve --print-config`")
+    advice = nearest(name, known, "unset it, or see `setwise serve --print-config`")
     return InvalidInput(f"{name} is no setting; {advice}", field=name)  # its value may be a secret
 
 
 def _wrong(where: str, value: Any, setting: Setting, field: str) -> InvalidInput:
-    return InvalidInput(f"{where} is {_short(value)}; it must be {setting.must_be()}", field=field)
-
-
-def _nearest(name: str, known: Iterable[str], otherwise: str) -> str:
-    """Advice: the nearest known name, or else the one whose last part is the same in another section."""
-    known = list(known)
-    last = name.rpartition(".")[2]
-    near = [other for other in known if other.rpartition(".")[2] == last] or difflib.get_close_matches(name, known, n=1)
-    near = near or [o for o in known if difflib.get_close_matches(last, [o.rpartition(".")[2]], n=1, cutoff=0.8)]
-    return f"did you mean {near[0]}?" if near else otherwise
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, int) and abs(value) > 10**SHOWN:
-        return "too large"
-    text = f'"{value}"' if isinstance(value, str) else str(value)
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+    return InvalidInput(f"{where} is {short(value)}; it must be {setting.must_be()}", field=field)

@@ -56,7 +56,7 @@ class Security:
     keys: Path | None = knob(None, "TOML file of the keys and certificates that are known, as `setwise key` writes it")
     anonymous: str | None = knob(
         None,
-        'what callers without a key may; auto: "admin" on loopback where nobody has a key, else "none"',
+        "what callers without a key may; auto: admin on loopback where nobody has one, else none",
         choices=("none", "read", "write", "admin"),
         absent="auto",
     )

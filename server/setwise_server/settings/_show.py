@@ -11,7 +11,7 @@ __all__ = ["as_toml"]
 
 
 def as_toml(loaded: Loaded) -> str:
-    """All settings, which `load` reads back as they are; paths are absolute. It names files of secrets, and holds none."""
+    """All settings, which `load` reads back as they are; paths are absolute. Files of secrets are named, not shown."""
     return "\n".join(_lines(loaded)) + "\n"
 
 
