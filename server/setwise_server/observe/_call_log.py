@@ -27,11 +27,14 @@ _LEVELS: Mapping[grpc.StatusCode, int] = {
     grpc.StatusCode.ALREADY_EXISTS: logging.INFO,
     grpc.StatusCode.FAILED_PRECONDITION: logging.INFO,
     grpc.StatusCode.UNIMPLEMENTED: logging.INFO,
+    grpc.StatusCode.UNAUTHENTICATED: logging.DEBUG,
+    grpc.StatusCode.PERMISSION_DENIED: logging.DEBUG,
     grpc.StatusCode.INTERNAL: logging.ERROR,
     grpc.StatusCode.UNKNOWN: logging.ERROR,
     grpc.StatusCode.DATA_LOSS: logging.ERROR,
 }
-"""Callers' own mistakes are no trouble of the server; what is not named here is a warning."""
+"""Callers' own mistakes are no trouble of the server, and refusals for want of rights are in the audit log; what is not
+named here is a warning."""
 
 
 class CallLog:

@@ -50,11 +50,10 @@ class Audit:
 def _tell(level: int, what: str, visit: Visit, code: grpc.StatusCode, reason: str) -> None:
     told = {
         "caller": visit.caller.name,
-        "method": visit.method,
+        "method": visit.rpc,
         "request_id": visit.request_id,
         "peer": visit.peer,
         "code": code.name,
         "reason": reason,
     }
-    words = " ".join(f"{name}={value}" for name, value in told.items() if value)
-    log.log(level, "%s: %s", what, words, extra=told)
+    log.log(level, what, extra={"fields": {name: value for name, value in told.items() if value}})
