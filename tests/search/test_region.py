@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 
 import numpy as np
@@ -15,6 +16,7 @@ from setwise_engine.errors import InvalidInput
 from setwise_engine.feature_set import FeatureSet, Grid, ImageSize
 from setwise_engine.matching import Kernel, containment
 from setwise_engine.search import Options, Region, Scope, Searcher
+from setwise_engine.search._region import _covered
 
 MakeSearcher = Callable[[dict[str, np.ndarray]], Searcher]
 GRID, SIZE = Grid(4, 5), ImageSize(500, 400)  # cells of 100 x 100 pixels
@@ -72,6 +74,25 @@ def test_a_mask_needs_no_multiple_of_the_grid() -> None:
     mask = np.zeros((37, 46), np.bool_)
     mask[:, :23] = True
     assert chosen(Region(mask=mask)) == [t for t in range(20) if t % 5 < 3]
+
+
+@pytest.mark.parametrize("shape", [(37, 46), (3, 2), (1, 1), (40, 3), (2, 50)])
+def test_a_mask_covers_a_cell_by_its_share_of_the_area(shape: tuple[int, int]) -> None:
+    grid, mask = Grid(4, 5), np.random.default_rng(3).random(shape) < 0.5
+    # Each entry of the mask as 4 x 5 equal pieces, so that pieces fill cells exactly.
+    pieces = np.kron(mask, np.ones((4, 5)))
+    expected = pieces.reshape(4, shape[0], 5, shape[1]).mean(axis=(1, 3))
+    np.testing.assert_allclose(_covered(mask, grid), expected, atol=1e-12)
+
+
+def test_a_long_mask_costs_no_more_memory_than_itself() -> None:
+    mask, grid = np.ones((1, 10_000_000), np.bool_), Grid(1, 256)
+    tracemalloc.start()
+    try:
+        assert _covered(mask, grid) == pytest.approx(np.ones((1, 256)))
+        assert tracemalloc.get_traced_memory()[1] < mask.nbytes
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(

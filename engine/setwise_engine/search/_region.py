@@ -107,16 +107,37 @@ def _overlaps(cells: int, first: float, last: float) -> Floats:
 
 
 def _covered(mask: NDArray[np.bool_], grid: Grid) -> Floats:
-    """The part of each cell that a mask laid over all of them covers. One row of cells at a time: masks are large."""
+    """The part of each cell that a mask laid over all of them covers. Counted in place: a mask may have a hundred
+    million entries, and a float for each, or for each column of the grid, would be gigabytes."""
     height, width = mask.shape
-    across = np.stack([_overlaps(width, i / grid.columns, (i + 1) / grid.columns) for i in range(grid.columns)])
+    across = [_span(width, grid.columns, column) for column in range(grid.columns)]
     covered = np.empty(grid)
     for row in range(grid.rows):
-        first, last = math.floor(row * height / grid.rows), math.ceil((row + 1) * height / grid.rows)
-        down = _overlaps(height, row / grid.rows, (row + 1) / grid.rows)[first:last]
-        covered[row] = across @ (down @ mask[first:last])
+        first, last, above, below = _span(height, grid.rows, row)
+        for column, (left, right, *sides) in enumerate(across):
+            covered[row, column] = _weighed(mask[first:last, left:right], above, below, *sides)
     fraction: Floats = covered * (grid.rows / height) * (grid.columns / width)
     return fraction
+
+
+def _span(entries: int, cells: int, cell: int) -> tuple[int, int, float, float]:
+    """Which of `entries` equal entries one of `cells` equal cells touches: first, last + 1, and the parts of the first
+    and of the last that lie outside."""
+    first, last = cell * entries, (cell + 1) * entries
+    return first // cells, -(-last // cells), first % cells / cells, -last % cells / cells
+
+
+def _weighed(tile: NDArray[np.bool_], above: float, below: float, before: float, after: float) -> float:
+    """The entries of a tile that are true, less the parts of its outermost rows and columns that lie outside."""
+
+    def within(line: NDArray[np.bool_]) -> float:
+        return float(np.count_nonzero(line) - before * line[0] - after * line[-1])
+
+    total = float(np.count_nonzero(tile))
+    total -= before and before * np.count_nonzero(tile[:, 0])
+    total -= after and after * np.count_nonzero(tile[:, -1])
+    total -= above and above * within(tile[0])
+    return total - (below and below * within(tile[-1]))
 
 
 def _check_shape(mask: NDArray[np.bool_], grid: Grid, size: ImageSize | None) -> None:
