@@ -10,7 +10,7 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from fuzz_grammar import Grammar, json_grammar
+from fuzz_grammar import Grammar, block_grammar, json_grammar
 from fuzz_target import Ready, Target
 from fuzz_wire import small_collection
 from workload import record, tiny_encoder
@@ -50,7 +50,7 @@ def _in_place(folder: Path, find: Callable[[Path], Path], grammar: Grammar | Non
         place.write_bytes(data)
         _use(path)
 
-    return Ready(run, [seed], grammar)
+    return Ready(run, [seed], grammar or block_grammar())
 
 
 def _catalogs(folder: Path) -> Ready:
@@ -84,7 +84,7 @@ def _encoders(_: Path) -> Ready:
     rng = np.random.default_rng(1)
     mean, projection, basis = (rng.normal(size=shape).astype("f4") for shape in ((6,), (6, 4), (4, 2)))
     whole = Encoder("m", 6, 4, mean, projection, 0.5, basis)
-    return Ready(run, [tiny_encoder().to_bytes(), whole.to_bytes()])
+    return Ready(run, [tiny_encoder().to_bytes(), whole.to_bytes()], block_grammar())
 
 
 def _sealed_segments(folder: Path) -> Ready:
@@ -126,7 +126,7 @@ def _sealed_segments(folder: Path) -> Ready:
             segment.unchecked(row)
             segment.tokens(row)
 
-    return Ready(run, [sound[8 + length :]])
+    return Ready(run, [sound[8 + length :]], block_grammar())
 
 
 def _coarse(tensors: dict[str, object]) -> int:
@@ -150,7 +150,7 @@ def _snapshots(folder: Path) -> Ready:
             shutil.rmtree(target, ignore_errors=True)
             assert left <= {"r.setwise"}, left
 
-    return Ready(run, [seed])
+    return Ready(run, [seed], block_grammar())
 
 
 def _sealed_snapshots(folder: Path) -> Ready:
@@ -175,7 +175,7 @@ def _sealed_snapshots(folder: Path) -> Ready:
         restore(BytesIO(tar), target)
         _use(target)
 
-    return Ready(run, [seed])
+    return Ready(run, [seed], block_grammar())
 
 
 def _snapshot(path: Path) -> bytes:
@@ -207,7 +207,7 @@ def _set_files(folder: Path) -> Ready:
         for key in list(files.sets(str(path)))[:20]:
             assert files.tokens(Item("x", str(path), {}, key)).dtype != object
 
-    return Ready(run, [b"\0" + out.getvalue(), b"\1" + named, b"\0" + objects.getvalue()])
+    return Ready(run, [b"\0" + out.getvalue(), b"\1" + named, b"\0" + objects.getvalue()], block_grammar())
 
 
 TARGETS = (

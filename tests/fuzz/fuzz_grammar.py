@@ -1,4 +1,4 @@
-"""Changes that keep a case well formed, so that it gets past the parser: of messages, of JSON, of words."""
+"""Changes that keep a case well formed, so that it gets past the parser: of messages, JSON, words, binary files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 
-__all__ = ["Grammar", "json_grammar", "message_grammar", "word_grammar"]
+__all__ = ["Grammar", "block_grammar", "json_grammar", "message_grammar", "word_grammar"]
 
 Grammar = Callable[[bytes, random.Random], bytes]
 """Gives a changed copy of a case."""
@@ -174,5 +174,28 @@ def word_grammar(words: list[bytes]) -> Grammar:
             at = rng.randrange(len(pieces) + 1)
             pieces[at : at + rng.randrange(3)] = rng.choices(words, k=rng.randrange(1, 3))
         return b" ".join(pieces)
+
+    return change
+
+
+def block_grammar() -> Grammar:
+    """Writes other numbers over a few places of a file, or copies one place over another; all else stays in place."""
+
+    def change(data: bytes, rng: random.Random) -> bytes:
+        changed = bytearray(data)
+        for _ in range(rng.randrange(1, 5)):
+            size = min(rng.choice((1, 1, 2, 4, 8, 64)), len(data))
+            at = rng.randrange(len(data) - size + 1)
+            at -= at % size if size and rng.random() < 0.7 else 0
+            kind = rng.random()
+            if kind < 0.4:
+                there = rng.randrange(len(data) - size + 1)
+                changed[at : at + size] = data[there : there + size]
+            elif kind < 0.8:
+                number = rng.choice((0, 1, -1, 2, 127, -128, 255, 2**31 - 1, 2**31, 2**62))
+                changed[at : at + size] = (number % (1 << 8 * size)).to_bytes(size, rng.choice(("little", "big")))
+            else:
+                changed[at : at + size] = rng.randbytes(size)
+        return bytes(changed)
 
     return change

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from fuzz_grammar import block_grammar
 from fuzz_target import Ready, Target
 from PIL import Image
 
@@ -69,13 +70,13 @@ def _images(format: str, _: Path) -> Ready:
         again = prepare_image(data, SIDE, limits=LIMITS)
         assert (again.pixels == prepared.pixels).all()
 
-    return Ready(run, list(images_of(format)))
+    return Ready(run, list(images_of(format)), block_grammar())
 
 
 def _sealed_png(_: Path) -> Ready:
     """A PNG of a stranger who knows its checksums."""
     ready = _images("PNG", _)
-    return Ready(lambda data: ready.run(_sealed(data)), ready.seeds)
+    return Ready(lambda data: ready.run(_sealed(data)), ready.seeds, block_grammar())
 
 
 def _sealed(data: bytes) -> bytes:
