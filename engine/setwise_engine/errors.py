@@ -3,6 +3,7 @@
     EngineError
     ├── InvalidInput            a value of the caller's is wrong                    INVALID_ARGUMENT
     │   ├── ImageError          bytes that are no usable image                      INVALID_ARGUMENT
+    │   │   └── ImageLimitError more pixels than are decoded here                   INVALID_ARGUMENT
     │   └── FeatureError        tokens that are not finite, or of a wrong shape     INVALID_ARGUMENT
     ├── NotFound                no such image, collection, model or file            NOT_FOUND
     ├── AlreadyExists           an image or collection of that name is there        ALREADY_EXISTS
@@ -34,6 +35,7 @@ __all__ = [
     "FeatureError",
     "FormatError",
     "ImageError",
+    "ImageLimitError",
     "Incompatible",
     "InvalidInput",
     "LockedError",
@@ -67,6 +69,16 @@ class ImageError(InvalidInput):
     """Bytes that are no usable image."""
 
     reason = "INVALID_IMAGE"
+
+
+class ImageLimitError(ImageError):
+    """An image larger than may be decoded here; `info` names the limit, as a server tells it, and its value."""
+
+    reason = "LIMIT_EXCEEDED"
+
+    def __init__(self, message: str, *, field: str = "", limit: str = "", allowed: int = 0) -> None:
+        super().__init__(message, field=field)
+        self.info = {"limit": limit, "allowed": str(allowed)} if limit else {}
 
 
 class FeatureError(InvalidInput):

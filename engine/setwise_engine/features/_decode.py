@@ -22,7 +22,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from setwise_engine.errors import EngineError, ImageError, InvalidInput
+from setwise_engine.errors import EngineError, ImageError, ImageLimitError, InvalidInput
 from setwise_engine.feature_set import ImageSize
 from setwise_engine.features._colour import to_rgb
 from setwise_engine.features._read import DecodeLimits, read_limited
@@ -140,10 +140,12 @@ def _check_pixels(size: tuple[int, int], name: str, limits: DecodeLimits) -> Non
     if width < 1 or height < 1:
         raise ImageError(f"{name} has no pixels ({width}x{height})", field="image")
     if width * height > limits.max_pixels:
-        raise ImageError(
+        raise ImageLimitError(
             f"{name} has {width}x{height} pixels, more than the limit of {limits.max_pixels}; "
             "scale it down or raise the limit",
             field="image",
+            limit="max_image_pixels",
+            allowed=limits.max_pixels,
         )
 
 

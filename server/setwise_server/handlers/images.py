@@ -11,6 +11,7 @@ from setwise_engine.errors import InvalidInput, NotFound
 from setwise_proto.v1 import images_pb2 as pb
 from setwise_server import convert
 from setwise_server._call import Call
+from setwise_server._errors import LimitError
 from setwise_server._filters import where_of
 from setwise_server._registry import Registry
 from setwise_server.settings import Limits
@@ -74,8 +75,11 @@ class ImageHandlers:
 
 def _page_size(request: pb.ListImagesRequest) -> int:
     size = request.page_size if request.HasField("page_size") else DEFAULT_PAGE
-    if not 1 <= size <= MAX_PAGE:
-        raise InvalidInput(f"page_size is {size}; ask for 1 to {MAX_PAGE} images", field="page_size")
+    message = f"page_size is {size}; ask for 1 to {MAX_PAGE} images"
+    if size > MAX_PAGE:
+        raise LimitError(message, field="page_size", limit="max_page_size", allowed=MAX_PAGE)
+    if size < 1:
+        raise InvalidInput(message, field="page_size")
     return size
 
 
