@@ -54,14 +54,18 @@ def module_keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
     return make_keys(tmp_path_factory.mktemp("keys") / "keys.toml")
 
 
-@pytest.fixture(scope="session")
-def secured() -> Callable[..., ServerSettings]:
-    """`secured(keys=..., **more)`: settings of a server with this security."""
+@pytest.fixture(scope="module")
+def serve(serving: Callable[..., Any], sets_path: Path) -> Callable[..., Any]:
+    """`with serve(keys=..., **more) as address`: a server of the collection `sets` with this security. It takes no
+    writes, so that all tests can share the collection."""
 
-    def secured(*, read_only: bool = False, root: Path | None = None, **security: Any) -> ServerSettings:
-        return ServerSettings(port=0, device="cpu", read_only=read_only, root=root, security=Security(**security))
+    @contextmanager
+    def serve(**security: Any) -> Iterator[str]:
+        settings = ServerSettings(port=0, device="cpu", read_only=True, security=Security(**security))
+        with serving([sets_path], settings) as stubs:
+            yield stubs.address
 
-    return secured
+    return serve
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,10 @@ class Authority:
         made.private_key_pem.write_to_path(str(key))
         return cert, key
 
+    def as_server(self) -> dict[str, Path]:
+        """Settings of a server with a certificate of this authority."""
+        return dict(zip(("tls_cert", "tls_key"), self.issue("server", "127.0.0.1", "localhost"), strict=True))
+
     def channel(self, address: str, pair: tuple[Path, Path] | None = None) -> grpc.Channel:
         """A channel that trusts this authority only, and shows the certificate of `pair`."""
         cert, key = (path.read_bytes() for path in pair) if pair else (None, None)
@@ -107,33 +115,33 @@ def other_authority(tmp_path: Path) -> Authority:
     return Authority(trustme.CA(), tmp_path / "other")
 
 
-@contextmanager
-def answered(channel: grpc.Channel) -> Iterator[Callable[..., bytes]]:
-    """`ask(path, metadata, request)`: the first reply as bytes; waits for the connection. Raises grpc.RpcError."""
-    with channel:
+@dataclass(frozen=True)
+class Asker:
+    """Calls by path, in bytes, over one channel."""
 
-        def ask(path: str, metadata: list[tuple[str, str]] | None = None, request: bytes = b"") -> bytes:
-            call = channel.stream_stream(path)(iter([request]), metadata=metadata, timeout=30)
-            return next(iter(list(call)), b"")
+    channel: grpc.Channel
 
-        yield ask
+    def reply(self, path: str, metadata: list[tuple[str, str]] | None = None, request: bytes = b"") -> bytes:
+        """The first message of the answer. Raises grpc.RpcError."""
+        call = self.channel.stream_stream(path)(iter([request]), metadata=metadata, timeout=30)
+        return next(iter(list(call)), b"")
 
-
-@pytest.fixture(scope="session")
-def asking() -> Callable[..., Any]:
-    """`with asking(channel) as ask`: calls by path, in bytes."""
-    return answered
-
-
-@pytest.fixture(scope="session")
-def code_of() -> Callable[..., grpc.StatusCode]:
-    """`code_of(ask, path, metadata)`: the status that a call ends with."""
-
-    def code_of(ask: Callable[..., bytes], *words: Any) -> grpc.StatusCode:
+    def code(self, *words: Any) -> grpc.StatusCode:
+        """How a call ends; UNAVAILABLE, too, where the handshake fails."""
         try:
-            ask(*words)
+            self.reply(*words)
         except grpc.RpcError as error:
             return error.code()
         return grpc.StatusCode.OK
 
-    return code_of
+
+@pytest.fixture(scope="session")
+def asking() -> Callable[..., Any]:
+    """`with asking(address or channel) as ask`: an Asker."""
+
+    @contextmanager
+    def asking(target: str | grpc.Channel) -> Iterator[Asker]:
+        with grpc.insecure_channel(target) if isinstance(target, str) else target as channel:
+            yield Asker(channel)
+
+    return asking

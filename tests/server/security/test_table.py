@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
@@ -36,21 +36,16 @@ def needed(path: str) -> int:
 
 
 @pytest.fixture(scope="module")
-def servers(serving, secured, sets_path, module_keys) -> Iterator[dict[str, Any]]:
-    """Addresses of servers with the same keys, by what they allow anonymous callers. None of them writes."""
+def servers(serve, module_keys) -> Iterator[dict[str, str]]:
+    """Addresses of servers with the same keys, by what they allow callers without one."""
     with ExitStack() as stack:
-        yield {
-            anonymous: stack.enter_context(
-                serving([sets_path], secured(read_only=True, keys=module_keys.path, anonymous=anonymous))
-            ).address
-            for anonymous in RANK
-        }
+        yield {anonymous: stack.enter_context(serve(keys=module_keys.path, anonymous=anonymous)) for anonymous in RANK}
 
 
 @pytest.fixture
-def ask(servers, asking) -> Iterator[Callable[..., bytes]]:
+def ask(servers, asking) -> Iterator[Any]:
     """Asks the server that lets no anonymous caller in."""
-    with asking(grpc.insecure_channel(servers["none"])) as ask:
+    with asking(servers["none"]) as ask:
         yield ask
 
 
@@ -61,9 +56,9 @@ def test_every_method_has_a_rule_and_a_line_in_this_table() -> None:
 
 
 @pytest.mark.parametrize("path", ALL)
-def test_each_scope_may_what_it_says_and_no_more(ask, code_of, module_keys, path: str) -> None:
+def test_each_scope_may_what_it_says_and_no_more(ask, module_keys, path: str) -> None:
     for scope in ("read", "write", "admin"):
-        code = code_of(ask, path, module_keys.of(scope))
+        code = ask.code(path, module_keys.of(scope))
         if RANK[scope] >= needed(path):
             assert code not in REFUSED, f"{path} refused scope {scope}"
         else:
@@ -72,45 +67,41 @@ def test_each_scope_may_what_it_says_and_no_more(ask, code_of, module_keys, path
 
 @pytest.mark.parametrize("caller", ["nobody", "stranger", "expired"])
 @pytest.mark.parametrize("path", ALL)
-def test_nobody_gets_in_without_a_key_that_is_known_and_valid(
-    ask, code_of, module_keys, path: str, caller: str
-) -> None:
-    assert code_of(ask, path, module_keys.of(caller)) is grpc.StatusCode.UNAUTHENTICATED
+def test_nobody_gets_in_without_a_key_that_is_known_and_valid(ask, module_keys, path: str, caller: str) -> None:
+    assert ask.code(path, module_keys.of(caller)) is grpc.StatusCode.UNAUTHENTICATED
 
 
 @pytest.mark.parametrize("anonymous", RANK)
-def test_without_a_key_one_may_what_the_server_allows_everybody(
-    servers, asking, code_of, module_keys, anonymous: str
-) -> None:
-    with asking(grpc.insecure_channel(servers[anonymous])) as ask:
-        let_in = {path for path in ALL if code_of(ask, path) not in REFUSED}
+def test_without_a_key_one_may_what_the_server_allows_everybody(servers, asking, module_keys, anonymous: str) -> None:
+    with asking(servers[anonymous]) as ask:
+        let_in = {path for path in ALL if ask.code(path) not in REFUSED}
         assert let_in == {path for path in ALL if needed(path) <= RANK[anonymous]}
         for caller in ("stranger", "expired"):  # a wrong key is refused even where none would have done
-            assert code_of(ask, ALL[0], module_keys.of(caller)) is grpc.StatusCode.UNAUTHENTICATED
+            assert ask.code(ALL[0], module_keys.of(caller)) is grpc.StatusCode.UNAUTHENTICATED
 
 
-def test_a_key_may_what_everybody_may_not(servers, asking, code_of, module_keys) -> None:
-    with asking(grpc.insecure_channel(servers["read"])) as ask:
+def test_a_key_may_what_everybody_may_not(servers, asking, module_keys) -> None:
+    with asking(servers["read"]) as ask:
         compact = "/setwise.v1.CollectionService/CompactCollection"
-        assert code_of(ask, compact) is grpc.StatusCode.UNAUTHENTICATED
-        assert code_of(ask, compact, module_keys.of("admin")) not in REFUSED
+        assert ask.code(compact) is grpc.StatusCode.UNAUTHENTICATED
+        assert ask.code(compact, module_keys.of("admin")) not in REFUSED
 
 
-def test_health_is_open_to_everybody(ask, code_of, module_keys) -> None:
+def test_health_is_open_to_everybody(ask, module_keys) -> None:
     for caller in ("nobody", "stranger", "expired", "read"):
-        assert code_of(ask, HEALTH, module_keys.of(caller)) is grpc.StatusCode.OK
+        assert ask.code(HEALTH, module_keys.of(caller)) is grpc.StatusCode.OK
 
 
-def test_a_method_without_a_rule_is_closed_even_to_admins(ask, code_of, module_keys, monkeypatch) -> None:
+def test_a_method_without_a_rule_is_closed_even_to_admins(ask, module_keys, monkeypatch) -> None:
     path = "/setwise.v1.SearchService/Search"
     monkeypatch.delitem(RULES, path)
     for scope in ("read", "write", "admin"):
-        assert code_of(ask, path, module_keys.of(scope)) is grpc.StatusCode.PERMISSION_DENIED
+        assert ask.code(path, module_keys.of(scope)) is grpc.StatusCode.PERMISSION_DENIED
 
 
 @pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Basic {key}", "{key}", "Bearer {key}x", "Bearer {key} x"])
-def test_a_key_is_taken_whole_or_not_at_all(ask, code_of, module_keys, header: str) -> None:
+def test_a_key_is_taken_whole_or_not_at_all(ask, module_keys, header: str) -> None:
     key = module_keys.by_scope["admin"]
     metadata = [("authorization", header.format(key=key))]
-    assert code_of(ask, ALL[0], metadata) is grpc.StatusCode.UNAUTHENTICATED
-    assert code_of(ask, ALL[0], [("authorization", f"bearer  {key}")]) not in REFUSED
+    assert ask.code(ALL[0], metadata) is grpc.StatusCode.UNAUTHENTICATED
+    assert ask.code(ALL[0], [("authorization", f"bearer  {key}")]) not in REFUSED
