@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from setwise_engine.search import Answer, Scope
+from setwise_server._asked import Asked
 
 __all__ = ["BOUNDS", "COUNTS", "STAGES", "Record"]
 
@@ -15,7 +16,7 @@ STAGES = ("queue", "decode", "extract", "encode", "recall", "rerank", "fetch")
 """The stages of a search, in the order in which they run."""
 BOUNDS = ("gate", "gate_dual", "bound", "dual")
 """The stages that rule candidates out, in the order in which they run."""
-COUNTS = ("searches", "proven", "recalled", *BOUNDS, "solved")
+COUNTS = ("searches", "proven", "partial", "recalled", *BOUNDS, "solved", "unexamined")
 """What a Record counts."""
 
 
@@ -23,22 +24,24 @@ COUNTS = ("searches", "proven", "recalled", *BOUNDS, "solved")
 class Record:
     """One call. The handler's thread writes; whoever reports reads once the call has ended.
 
-    stages: seconds by stage, summed over the queries of the call. asked: what the call asks for, in words and numbers
-    fit for a log, never a picture. searches: rankings made; proven: those proven for the whole collection. recalled:
-    candidates, of which gate, gate_dual, bound and dual were ruled out by the stage of that name (see Stages) and
-    solved were solved.
+    stages: seconds by stage, summed over the queries of the call. asked: what a unary call asks for, fit for a log.
+    searches: rankings made; proven: those proven for the whole collection; partial: those cut short by the deadline.
+    recalled: candidates, of which gate, gate_dual, bound and dual were ruled out by the stage of that name (see
+    Stages), solved were solved and unexamined were left when the time ran out.
     """
 
     stages: dict[str, float] = field(default_factory=dict)
-    asked: dict[str, str | int] = field(default_factory=dict)
+    asked: Asked = field(default_factory=dict)
     searches: int = 0
     proven: int = 0
+    partial: int = 0
     recalled: int = 0
     gate: int = 0
     gate_dual: int = 0
     bound: int = 0
     dual: int = 0
     solved: int = 0
+    unexamined: int = 0
 
     def add(self, stage: str, seconds: float) -> None:
         """So many seconds went into this stage."""
@@ -61,6 +64,7 @@ class Record:
         """One ranking was made."""
         self.searches += 1
         self.proven += answer.scope is Scope.COLLECTION
+        self.partial += answer.scope is Scope.PARTIAL
         self.recalled += answer.recalled
         stages = answer.stages
         self.gate += stages.gate
@@ -68,6 +72,7 @@ class Record:
         self.bound += stages.bound
         self.dual += stages.dual
         self.solved += stages.solved
+        self.unexamined += answer.unexamined
         self.add("recall", answer.recall_s)
         self.add("rerank", answer.rerank_s)
         self.add("fetch", answer.fetch_s)

@@ -10,6 +10,7 @@ import grpc.aio
 from setwise_engine.errors import InvalidInput
 from setwise_proto.v1 import collections_pb2, images_pb2, search_pb2, server_pb2
 from setwise_server._admission import client_of
+from setwise_server._asked import asked
 from setwise_server._call import Call
 from setwise_server._errors import NotReadyError, UnknownMethodError
 from setwise_server._pools import Pools
@@ -101,4 +102,6 @@ class Servicer(grpc.GenericRpcHandler):
     def _work(self, method: Method, data: bytes, call: Call) -> bytes:
         call.record.add("queue", call.elapsed_ms() / 1000)
         call.check()
-        return check_reply(method.handle(method.parse(data), call), self._max_bytes)
+        request = method.parse(data)
+        call.record.asked = asked(request)
+        return check_reply(method.handle(request, call), self._max_bytes)

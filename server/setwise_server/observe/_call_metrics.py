@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import grpc
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from setwise_engine.search import Scope
 from setwise_server._record import BOUNDS
 from setwise_server._visit import Visit
 from setwise_server.observe._outcome import Outcome
@@ -79,25 +80,25 @@ class _SearchMetrics:
     """What rankings came to."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        searches = Counter(
-            "setwise_searches",
-            "Rankings made; proven: for the whole collection or for the recalled candidates.",
-            ("proven",),
-            registry=registry,
-        )
-        self._proven, self._others = searches.labels("collection"), searches.labels("candidates")
+        searches = Counter("setwise_searches", "Rankings made, by what was proven.", ("scope",), registry=registry)
+        self._scopes = {scope: searches.labels(scope.value) for scope in Scope}
         self._recalled = Counter("setwise_images_recalled", "Candidates of rankings.", registry=registry)
         pruned = Counter(
             "setwise_images_pruned", "Candidates that a bound ruled out, by bound.", ("bound",), registry=registry
         )
         self._pruned = {bound: pruned.labels(bound) for bound in BOUNDS}
         self._solved = Counter("setwise_images_solved", "Candidates whose matching was solved.", registry=registry)
+        self._unexamined = Counter(
+            "setwise_images_unexamined", "Candidates that were left when the time ran out.", registry=registry
+        )
 
     def ended(self, visit: Visit) -> None:
         record = visit.record
-        self._proven.inc(record.proven)
-        self._others.inc(record.searches - record.proven)
+        self._scopes[Scope.COLLECTION].inc(record.proven)
+        self._scopes[Scope.PARTIAL].inc(record.partial)
+        self._scopes[Scope.CANDIDATES].inc(record.searches - record.proven - record.partial)
         self._recalled.inc(record.recalled)
         self._solved.inc(record.solved)
+        self._unexamined.inc(record.unexamined)
         for bound, counter in self._pruned.items():
             counter.inc(getattr(record, bound))

@@ -63,7 +63,8 @@ def test_latencies_fall_into_buckets_by_method_and_stage(metrics: Exporter, valu
 def test_what_each_bound_ruled_out_and_what_was_proven(metrics: Exporter, value: Value) -> None:
     metrics.calls.ended(a_search(), Outcome(0.02, grpc.StatusCode.OK))
 
-    assert value("setwise_searches_total", proven="collection") == 1
+    assert value("setwise_searches_total", scope="collection") == 1
+    assert value("setwise_searches_total", scope="candidates") == 0
     assert value("setwise_images_recalled_total") == 10
     assert value("setwise_images_pruned_total", bound="gate") == 4
     assert value("setwise_images_pruned_total", bound="bound") == 3
