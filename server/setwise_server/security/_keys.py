@@ -23,7 +23,7 @@ def new_key() -> str:
 
 def sha256(key: str) -> str:
     """What is kept of a key: 64 hexadecimal digits."""
-    return hashlib.sha256(key.encode()).hexdigest()
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
