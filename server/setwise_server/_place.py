@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextvars import copy_context
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from setwise_engine.errors import CancelledError, DeadlineError, EngineError
@@ -62,7 +64,7 @@ class Place:
         """
         if self._refusal is not None:
             raise self._refusal
-        self.work = work
+        self.work = partial(copy_context().run, work)  # or what it logs would not be known as this call's
         self._answer = self.loop.create_future()
         self._owner.start(self)
         try:

@@ -23,6 +23,7 @@ from setwise_server._errors import (
     UnauthenticatedError,
     UnknownMethodError,
 )
+from setwise_server._visit import VISIT
 
 __all__ = ["DETAILS_KEY", "DOMAIN", "error_info", "grpc_code", "item_error", "status_of"]
 
@@ -87,8 +88,9 @@ def error_info(status: Status) -> ErrorInfo:
 
 
 def item_error(error: Exception) -> ItemError:
-    """As `status_of`, for one item of several."""
-    status = status_of(error)
+    """As `status_of`, for one item of several of the call that is answered here."""
+    visit = VISIT.get(None)
+    status = status_of(error, visit.request_id if visit is not None else None)
     info = error_info(status)
     return ItemError(code=status.code, message=status.message, reason=info.reason, field=info.metadata["field"])
 
