@@ -76,9 +76,7 @@ def test_prometheus_sees_calls_stages_and_what_became_of_the_candidates(told: tu
     assert metric("setwise_requests_total", method="Search", code="OK") == before + 1
     assert (metric("setwise_stage_duration_seconds_count", method="Search", stage="rerank") or 0) >= 1
     assert (metric("setwise_images_recalled_total") or 0) > recalled
-    gone = sum(
-        metric("setwise_images_pruned_total", bound=bound) or 0 for bound in ("gate", "gate_dual", "bound", "dual")
-    )
+    gone = sum(metric("setwise_images_pruned_total", bound=bound) or 0 for bound in BOUNDS)
     assert gone + (metric("setwise_images_solved_total") or 0) == metric("setwise_images_recalled_total")
 
 
