@@ -61,10 +61,10 @@ def test_a_key_works_on_its_last_day_and_not_on_the_next(keys) -> None:
         guard.identify({"authorization": f"Bearer {over}"}, {})
 
 
-@pytest.mark.parametrize("header", [b"Bearer \xff", "Bearer " + "A" * 100_000, "Bearer \x00", "Bearer k\u00e9y", "Bearer \udcff"])
-def test_any_header_is_only_a_wrong_key(keys, header: str | bytes) -> None:
+@pytest.mark.parametrize("key", ["A" * 100_000, "\x00", "k\u00e9y", "\udcff", "\n", "=" * 255])
+def test_any_text_is_only_a_wrong_key(keys, key: str) -> None:
     with pytest.raises(UnauthenticatedError):
-        guard_of(keys).identify({"authorization": header}, {})
+        guard_of(keys).identify({"authorization": f"Bearer {key}"}, {})
 
 
 def test_new_keys_are_known_and_revoked_ones_forgotten_without_a_restart(keys, monkeypatch) -> None:
