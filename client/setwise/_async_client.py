@@ -94,6 +94,7 @@ class AsyncClient(AsyncWrites, AsyncAdministration):
         where: Where | None = None,
         group_by: str | None = None,
         group_size: int | None = None,
+        partial: bool = False,
         collection: str | None = None,
         timeout: float | None = None,
     ) -> Hits:
@@ -112,6 +113,7 @@ class AsyncClient(AsyncWrites, AsyncAdministration):
             where,
             group_by,
             group_size,
+            partial,
         )
         return await self._run(self._plans.search(query, region, options, collection), timeout)
 
@@ -133,6 +135,7 @@ class AsyncClient(AsyncWrites, AsyncAdministration):
         where: Where | None = None,
         group_by: str | None = None,
         group_size: int | None = None,
+        partial: bool = False,
         collection: str | None = None,
         timeout: float | None = None,
     ) -> Outcomes:
@@ -151,6 +154,7 @@ class AsyncClient(AsyncWrites, AsyncAdministration):
             where,
             group_by,
             group_size,
+            partial,
         )
         return await self._run(self._plans.search_many(queries, regions, options, collection), timeout)
 
@@ -168,11 +172,14 @@ class AsyncClient(AsyncWrites, AsyncAdministration):
         matches: bool = False,
         thumbnails: bool = False,
         proof: bool = False,
+        partial: bool = False,
         collection: str | None = None,
         timeout: float | None = None,
     ) -> Hits:
         """Your own candidates in exact order; see `Client.rerank`."""
-        options = Options(k, None, kernel, min_score, metadata, scores, matches, thumbnails, proof=proof)
+        options = Options(
+            k, None, kernel, min_score, metadata, scores, matches, thumbnails, proof=proof, partial=partial
+        )
         return await self._run(self._plans.rerank(query, candidates, region, options, collection), timeout)
 
     async def compare(

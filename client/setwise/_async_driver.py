@@ -15,6 +15,7 @@ from setwise._context import Context
 from setwise._driver import Job
 from setwise._errors import ClosedError, SetwiseError
 from setwise._local import LocalTransport
+from setwise._manners import AsyncTurns, Pace, calls_at_once, streams_at_once
 from setwise._options import check_timeout
 from setwise._plan import Plans
 from setwise._plan_admin import AdminPlans
@@ -23,6 +24,7 @@ from setwise._request import numbered
 from setwise._retry import Budget, Retries
 from setwise._steps import Call, Steps, advance
 from setwise._target import resolve
+from setwise._tracing import client_span
 from setwise._transport import AsyncGrpcTransport, AsyncTransport, ThreadTransport
 from setwise._wire import PathLike, Security
 
@@ -60,6 +62,7 @@ class AsyncDriver:
             AdminPlans(self._context),
         )
         self._closed = False
+        self._pace, self._calls, self._streams = Pace(), AsyncTurns(), AsyncTurns()
         self._transport = transport or _open(
             target,
             Security(
@@ -92,23 +95,28 @@ class AsyncDriver:
 
     async def _run(self, steps: Steps[T], timeout: float | None) -> T:
         budget = self._budget(timeout)
-        with numbered():
+        with numbered(), self._context.listening():
             step = await asyncio.to_thread(advance, steps, None)
             while isinstance(step, Call):
                 step = await asyncio.to_thread(advance, steps, await self._try(step, budget))
             return step.value
 
     async def _stream(self, job: Job[T], timeout: float | None) -> T:
-        """Carry out a job in a thread of its own: the loop's pool of threads could be full of such waiters."""
         if self._closed:
             raise self._closed_error()
-        transport, budget = self._transport.blocking(), self._budget(timeout)
+        budget = self._budget(timeout)
+        async with self._streams.turn(streams_at_once(self._context.known), budget):
+            return await self._work(job, budget)
+
+    async def _work(self, job: Job[T], budget: Budget) -> T:
+        """Carry out a job in a thread of its own: the loop's pool of threads could be full of such waiters."""
+        transport = self._transport.blocking()
         loop, done = asyncio.get_running_loop(), asyncio.Event()
         outcome: list[T | BaseException] = []
 
         def work() -> None:
             try:
-                with numbered():
+                with numbered(), client_span(job.method, self._target):
                     outcome.append(job.run(transport, budget, self._retries))
             except BaseException as error:
                 outcome.append(error)
@@ -131,17 +139,26 @@ class AsyncDriver:
         if call.fresh:
             budget.renew()
         attempt = 0
-        while True:
-            if self._closed:
-                return self._closed_error()
-            try:
-                return await self._transport.call(call.method, call.request, call.reply, budget.timeout())
-            except SetwiseError as error:
-                pause = self._retries.wait(error, attempt, budget.remaining(), call.once)
-                if pause is None:
-                    return error
-            attempt += 1
-            await asyncio.sleep(pause)
+        with client_span(call.method, self._target) as span:
+            while True:
+                if self._closed:
+                    return self._closed_error()
+                try:
+                    return await self._send(call, budget)
+                except SetwiseError as error:
+                    pause = self._retries.wait(error, attempt, budget.remaining(), call.once)
+                    span.failed(error, pause)
+                    if pause is None:
+                        return error
+                attempt += 1
+                await asyncio.sleep(pause)
+
+    async def _send(self, call: Call, budget: Budget) -> Message:
+        limits = self._context.known
+        if wait := self._pace.wait(limits, budget):
+            await asyncio.sleep(wait)
+        async with self._calls.turn(calls_at_once(limits), budget):
+            return await self._transport.call(call.method, call.request, call.reply, budget.timeout())
 
     def _budget(self, timeout: float | None) -> Budget:
         return Budget(self._timeout if timeout is None else check_timeout(timeout))

@@ -67,6 +67,11 @@ class Fed(Generic[T_co]):
     def __init__(self, job: Job[T_co], feed: Feed[Any]) -> None:
         self._job, self._feed = job, feed
 
+    @property
+    def method(self) -> str:
+        """The job's."""
+        return self._job.method
+
     def run(self, transport: Transport, budget: Budget, retries: Retries) -> T_co:
         """As the job's."""
         return self._job.run(transport, budget, retries)

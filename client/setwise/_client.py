@@ -108,6 +108,7 @@ class Client(Writes, Administration):
         where: Where | None = None,
         group_by: str | None = None,
         group_size: int | None = None,
+        partial: bool = False,
         collection: str | None = None,
         timeout: float | None = None,
     ) -> Hits:
@@ -135,6 +136,8 @@ class Client(Writes, Administration):
         proof: return why each hit's matching is optimal; `Hit.verify` checks it.
         where: only images that pass: `setwise.F("year") >= 2020`, or text such as 'year >= 2020 and camera == "front"'.
         group_by, group_size: at most group_size hits (1 unless given) for each value of this metadata field.
+        partial: when the timeout is near, take the best of the candidates examined so far instead of an error;
+            `hits.partial` tells, and `hits.certificate.unexamined` how many were left.
         collection, timeout: for this call instead of the client's; None for the client's.
         Raises SetwiseError: InvalidArgumentError, NotFoundError, UnavailableError, DeadlineExceededError and so on.
         """
@@ -152,6 +155,7 @@ class Client(Writes, Administration):
             where,
             group_by,
             group_size,
+            partial,
         )
         return self._run(self._plans.search(query, region, options, collection), timeout)
 
@@ -173,6 +177,7 @@ class Client(Writes, Administration):
         where: Where | None = None,
         group_by: str | None = None,
         group_size: int | None = None,
+        partial: bool = False,
         collection: str | None = None,
         timeout: float | None = None,
     ) -> Outcomes:
@@ -199,6 +204,7 @@ class Client(Writes, Administration):
             where,
             group_by,
             group_size,
+            partial,
         )
         return self._run(self._plans.search_many(queries, regions, options, collection), timeout)
 
@@ -216,6 +222,7 @@ class Client(Writes, Administration):
         matches: bool = False,
         thumbnails: bool = False,
         proof: bool = False,
+        partial: bool = False,
         collection: str | None = None,
         timeout: float | None = None,
     ) -> Hits:
@@ -227,7 +234,9 @@ class Client(Writes, Administration):
             names to FeatureSets. Ids that the collection does not hold are listed in `hits.missing`.
         k: how many hits; None for all candidates. Other arguments as for `search`.
         """
-        options = Options(k, None, kernel, min_score, metadata, scores, matches, thumbnails, proof=proof)
+        options = Options(
+            k, None, kernel, min_score, metadata, scores, matches, thumbnails, proof=proof, partial=partial
+        )
         return self._run(self._plans.rerank(query, candidates, region, options, collection), timeout)
 
     def compare(
@@ -282,7 +291,8 @@ class Client(Writes, Administration):
 
             ids = [image.id for image in client.list(where='camera == "front"')]
 
-        where: only images that pass, as for `search`. page_size: images a call, 1 to 1000. timeout: for each page.
+        where: only images that pass, as for `search`. page_size: images a call, at least 1, and no more than
+            the server gives. timeout: for each page.
         """
         return self._pages(self._plans.page_request(page_size, thumbnails, where, collection), timeout)
 

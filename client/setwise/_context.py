@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from setwise._errors import InvalidArgumentError
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from setwise._errors import InvalidArgumentError, SetwiseError
 from setwise._parse import parse_server
 from setwise._steps import Steps, ask
 from setwise._values import Limits, ServerInfo
@@ -30,6 +33,21 @@ class Context:
         if self._limits is None:
             self._limits = (yield from self.info()).limits
         return self._limits
+
+    @property
+    def known(self) -> Limits | None:
+        """The limits, when the server has told them."""
+        return self._limits
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Around a call: limits that were passed may be others by now, and are asked for anew by the next one."""
+        try:
+            yield
+        except SetwiseError as error:
+            if error.reason == "LIMIT_EXCEEDED":
+                self._limits = None
+            raise
 
     def name(self, collection: str | None) -> str:
         """The collection of a call: its own, or the client's; empty for the server's only one."""

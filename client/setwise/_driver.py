@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 from setwise._context import Context
 from setwise._errors import ClosedError, SetwiseError
 from setwise._local import LocalTransport
+from setwise._manners import Pace, Turns, calls_at_once, streams_at_once
 from setwise._options import check_timeout
 from setwise._plan import Plans
 from setwise._plan_admin import AdminPlans
@@ -20,6 +21,7 @@ from setwise._request import numbered
 from setwise._retry import Budget, Retries
 from setwise._steps import Call, Steps, advance
 from setwise._target import resolve
+from setwise._tracing import client_span
 from setwise._transport import GrpcTransport, Transport
 from setwise._wire import PathLike, Security
 
@@ -30,7 +32,12 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class Job(Protocol[T_co]):
-    """A streaming call."""
+    """A streaming call; method: "/package.Service/Method"."""
+
+    @property
+    def method(self) -> str:
+        """Its path."""
+        ...
 
     def run(self, transport: Transport, budget: Budget, retries: Retries) -> T_co:
         """Carry it out, once."""
@@ -70,6 +77,7 @@ class Driver:
             AdminPlans(self._context),
         )
         self._closed = False
+        self._pace, self._calls, self._streams = Pace(), Turns(), Turns()
         self._transport = transport or _open(
             target,
             Security(
@@ -102,7 +110,7 @@ class Driver:
 
     def _run(self, steps: Steps[T], timeout: float | None) -> T:
         budget = self._budget(timeout)
-        with numbered():
+        with numbered(), self._context.listening():
             step = advance(steps, None)
             while isinstance(step, Call):
                 step = advance(steps, self._try(step, budget))
@@ -112,24 +120,36 @@ class Driver:
         if self._closed:
             raise self._closed_error()
         with numbered():
-            return job.run(self._transport, self._budget(timeout), self._retries)
+            budget = self._budget(timeout)
+            turn = self._streams.turn(streams_at_once(self._context.known), budget)
+            with turn, client_span(job.method, self._target):
+                return job.run(self._transport, budget, self._retries)
 
     def _try(self, call: Call, budget: Budget) -> Message | SetwiseError:
         """The reply, or the error that is left after all retries."""
         if call.fresh:
             budget.renew()
         attempt = 0
-        while True:
-            if self._closed:
-                return self._closed_error()
-            try:
-                return self._transport.call(call.method, call.request, call.reply, budget.timeout())
-            except SetwiseError as error:
-                pause = self._retries.wait(error, attempt, budget.remaining(), call.once)
-                if pause is None:
-                    return error
-            attempt += 1
-            time.sleep(pause)
+        with client_span(call.method, self._target) as span:
+            while True:
+                if self._closed:
+                    return self._closed_error()
+                try:
+                    return self._send(call, budget)
+                except SetwiseError as error:
+                    pause = self._retries.wait(error, attempt, budget.remaining(), call.once)
+                    span.failed(error, pause)
+                    if pause is None:
+                        return error
+                attempt += 1
+                time.sleep(pause)
+
+    def _send(self, call: Call, budget: Budget) -> Message:
+        limits = self._context.known
+        if wait := self._pace.wait(limits, budget):
+            time.sleep(wait)
+        with self._calls.turn(calls_at_once(limits), budget):
+            return self._transport.call(call.method, call.request, call.reply, budget.timeout())
 
     def _budget(self, timeout: float | None) -> Budget:
         return Budget(self._timeout if timeout is None else check_timeout(timeout))

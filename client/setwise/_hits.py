@@ -132,10 +132,17 @@ class Hits(Sequence[Hit]):
             return replace(self, hits=self.hits[index])
         return self.hits[index]
 
+    @property
+    def partial(self) -> bool:
+        """Whether the time ran out before all candidates were examined; only when the search allowed it."""
+        return self.certificate.scope == "partial"
+
     def summary(self) -> str:
         """One line for people: the kernel, what was proven, how long it took."""
         proven = self.certificate
-        scope = "exact over all" if proven.scope == "collection" else f"exact among {proven.recalled:,} of"
+        scope = "exact over all" if proven.scope == "collection" else f"exact among {proven.examined:,} of"
+        if self.partial:
+            scope = f"partial, {scope}"
         return f"{self.kernel}, {scope} {proven.images()}, {self.timings.total_ms:.0f} ms"
 
     def __repr__(self) -> str:

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from setwise._errors import InvalidArgumentError, SetwiseError
 from setwise._features import FeatureSet, Id
+from setwise._limits import beyond
 from setwise._metadata import metadata_message
 from setwise._query import PictureLike, features_message, picture_bytes
 from setwise._steps import SLACK
@@ -120,11 +121,11 @@ def _message(name: str, item: Item, limits: Limits) -> images_pb2.ImageInput:
     keep = item.metadata is None
     message = images_pb2.ImageInput(id=name, metadata=metadata_message(item.metadata or {}), keep_metadata=keep)
     if isinstance(item.image, FeatureSet):
-        message.features.CopyFrom(features_message(item.image))
+        message.features.CopyFrom(features_message(item.image, limits, "image"))
     else:
-        message.image, _ = picture_bytes(item.image, limits.max_image_bytes, "image")
+        message.image, _ = picture_bytes(item.image, limits, "image")
     size, most = message.ByteSize() + SLACK, limits.max_message_bytes
     if most and size > most:
         what = f"image {shortened(name)!r} takes {size:,} bytes with its metadata and the server accepts {most:,}"
-        raise InvalidArgumentError(f"{what}; send fewer tokens", reason="LIMIT_EXCEEDED", field="image")
+        raise beyond(f"{what}; send fewer tokens", "max_message_bytes", most, "image")
     return message

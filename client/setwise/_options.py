@@ -54,6 +54,7 @@ class Options:
     where: Where | None = None
     group_by: str | None = None
     group_size: int | None = None
+    partial: bool = False
 
     def message(self) -> search_pb2.SearchOptions:
         """The options as they travel. Raises InvalidArgumentError naming the argument at fault."""
@@ -71,6 +72,7 @@ class Options:
             where=where_message(self.where),
             group_by=_group(self.group_by, self.group_size),
             group_size=None if self.group_size is None else whole(self.group_size, "group_size"),
+            allow_partial=_flag(self.partial, "partial"),
         )
 
 

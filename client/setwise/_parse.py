@@ -34,7 +34,11 @@ _KERNELS = {
     types_pb2.KERNEL_RBF: Kernel.RBF,
     types_pb2.KERNEL_CONTAINMENT: Kernel.CONTAINMENT,
 }
-_SCOPES = {search_pb2.SCOPE_CANDIDATES: "candidates", search_pb2.SCOPE_COLLECTION: "collection"}
+_SCOPES = {
+    search_pb2.SCOPE_CANDIDATES: "candidates",
+    search_pb2.SCOPE_COLLECTION: "collection",
+    search_pb2.SCOPE_PARTIAL: "partial",
+}
 _STATES = {
     collections_pb2.COLLECTION_STATE_READY: "ready",
     collections_pb2.COLLECTION_STATE_WAITS_FOR_ENCODER: "waits_for_encoder",
@@ -139,6 +143,7 @@ def _certificate(message: search_pb2.Certificate) -> Certificate:
         stages=Stages(**{name: getattr(message.stages, name) for name in Stages.__slots__}),
         largest_gap=message.largest_gap if message.HasField("largest_gap") else None,
         matching=message.matching,
+        unexamined=message.unexamined,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from PIL import Image as PILImage
@@ -17,11 +17,12 @@ from setwise._errors import InvalidArgumentError, SetwiseError
 from setwise._features import FeatureSet, Id
 from setwise._hits import Comparison, Hits
 from setwise._item import id_text
+from setwise._limits import check_count, check_filter, check_options
 from setwise._options import Options, kernel_number, whole
 from setwise._query import QueryLike, features_message, prepare
 from setwise._region import RegionLike
 from setwise._steps import Steps, ask, check_size
-from setwise._values import CollectionInfo, Image
+from setwise._values import CollectionInfo, Image, Limits
 from setwise._where_text import Where, where_message
 from setwise_proto.v1 import collections_pb2, images_pb2, search_pb2
 
@@ -53,7 +54,8 @@ class Plans:
         self, query: QueryLike, region: RegionLike | None, options: Options, collection: str | None
     ) -> Steps[Hits]:
         wanted, limits = options.message(), (yield from self._context.limits())
-        message, asked = prepare(query, limits.max_image_bytes, region)
+        check_options(wanted, limits)
+        message, asked = prepare(query, limits, region)
         request = search_pb2.SearchRequest(collection=self._context.name(collection), query=message, options=wanted)
         check_size(request, limits)
         return parse.parse_hits((yield from ask("SearchService", "Search", request, search_pb2.SearchResponse)), asked)
@@ -66,12 +68,13 @@ class Plans:
         collection: str | None,
     ) -> Steps[list[Outcome]]:
         many, wanted, limits = _several(queries), options.message(), (yield from self._context.limits())
+        check_options(wanted, limits)
         frame = search_pb2.SearchBatchRequest(collection=self._context.name(collection), options=wanted)
         outcomes: list[Outcome | None] = [None] * len(many)
         batch = Batch(frame, limits)
         for place, (query, region) in enumerate(zip(many, _regions(regions, len(many)), strict=True)):
             try:
-                message, asked = prepare(query, limits.max_image_bytes, region)
+                message, asked = prepare(query, limits, region)
                 check_size(search_pb2.SearchBatchRequest(queries=[message]), limits)
             except SetwiseError as error:
                 outcomes[place] = error
@@ -90,9 +93,12 @@ class Plans:
         options: Options,
         collection: str | None,
     ) -> Steps[Hits]:
-        ids, sets = _split(candidates)
-        wanted, limits = options.message(), (yield from self._context.limits())
-        message, asked = prepare(query, limits.max_image_bytes, region)
+        given, wanted = _entries(candidates), options.message()
+        limits = yield from self._context.limits()
+        check_options(wanted, limits)
+        check_count(len(given), limits, "max_candidates", "candidates", f"there are {len(given):,} candidates")
+        ids, sets = _split(given, limits)
+        message, asked = prepare(query, limits, region)
         request = search_pb2.RerankRequest(
             collection=self._context.name(collection), query=message, ids=ids, candidates=sets, options=wanted
         )
@@ -110,8 +116,8 @@ class Plans:
         collection: str | None,
     ) -> Steps[Comparison]:
         number, limits = kernel_number(kernel), (yield from self._context.limits())
-        first, asked_a = prepare(a, limits.max_image_bytes, regions[0], "region_a")
-        second, asked_b = prepare(b, limits.max_image_bytes, regions[1], "region_b")
+        first, asked_a = prepare(a, limits, regions[0], "region_a")
+        second, asked_b = prepare(b, limits, regions[1], "region_b")
         request = search_pb2.CompareRequest(
             collection=self._context.name(collection), a=first, b=second, include_matches=bool(matches), kernel=number
         )
@@ -131,6 +137,7 @@ class Plans:
 
     def count(self, where: Where | None, collection: str | None) -> Steps[int]:
         request = images_pb2.CountImagesRequest(collection=self._context.name(collection), where=where_message(where))
+        check_filter(request.where, (yield from self._context.limits()))
         reply = yield from ask("ImageService", "CountImages", request, images_pb2.CountImagesResponse)
         return reply.count
 
@@ -146,8 +153,11 @@ class Plans:
         )
 
     def page(self, first: images_pb2.ListImagesRequest, token: str) -> Steps[Page]:
+        limits = yield from self._context.limits()
+        check_filter(first.where, limits)
         request = images_pb2.ListImagesRequest()
         request.CopyFrom(first)
+        request.page_size = min(first.page_size, limits.max_page_size or first.page_size)
         request.page_token = token
         reply = yield from ask("ImageService", "ListImages", request, images_pb2.ListImagesResponse)
         return Page(tuple(parse.parse_image(image) for image in reply.images), reply.next_page_token)
@@ -171,17 +181,23 @@ def _regions(regions: Iterable[RegionLike | None] | None, count: int) -> list[Re
     return several
 
 
-def _split(candidates: Candidates) -> tuple[list[str], list[search_pb2.Candidate]]:
-    ids: list[str] = []
-    sets: list[search_pb2.Candidate] = []
+def _entries(candidates: Candidates) -> list[Any]:
     if isinstance(candidates, str | bytes) or not isinstance(candidates, Iterable):
         raise InvalidArgumentError(f"candidates is {candidates!r}; give a list of ids", field="candidates")
-    for entry in candidates.items() if isinstance(candidates, Mapping) else candidates:
+    return list(candidates.items() if isinstance(candidates, Mapping) else candidates)
+
+
+def _split(entries: list[Any], limits: Limits) -> tuple[list[str], list[search_pb2.Candidate]]:
+    ids: list[str] = []
+    sets: list[search_pb2.Candidate] = []
+    for entry in entries:
         match entry:
             case str() | Id():
                 ids.append(id_text(entry))
             case (str() | Id() as id, FeatureSet() as features):
-                sets.append(search_pb2.Candidate(id=id_text(id), features=features_message(features)))
+                sets.append(
+                    search_pb2.Candidate(id=id_text(id), features=features_message(features, limits, "candidates"))
+                )
             case _:
                 what = "give ids, or pairs of an id and a FeatureSet"
                 raise InvalidArgumentError(f"candidates holds {entry!r}; {what}", field="candidates")

@@ -11,6 +11,7 @@ from setwise._context import Context
 from setwise._errors import InternalError, InvalidArgumentError, SetwiseError
 from setwise._features import Id
 from setwise._item import check_items, id_text, prepare_items
+from setwise._limits import check_filter
 from setwise._metadata import metadata_message
 from setwise._progress import ProgressLine
 from setwise._reports import DeleteReport, Failure, Outcome, Progress, UpdateReport
@@ -74,6 +75,7 @@ class WritePlans:
             raise InvalidArgumentError("give either ids or where: what shall be deleted", field="ids")
         frame = pb.DeleteImagesRequest(collection=self._context.name(collection), where=where_message(where))
         if ids is None:
+            check_filter(frame.where, (yield from self._context.limits()))
             return _deleted([(yield from self._delete(frame))])
         several = [ids] if isinstance(ids, str | Id) else list(ids)
         names = [id_text(id) for id in several]

@@ -25,7 +25,9 @@ from PIL import ImageFile, ImageOps
 
 from setwise._errors import InvalidArgumentError, NotFoundError, PermissionDeniedError, SetwiseError
 from setwise._features import FeatureSet, Id, Stage
+from setwise._limits import beyond, check_count
 from setwise._region import RegionLike, region_message
+from setwise._values import Limits
 from setwise_proto.v1 import types_pb2
 
 __all__ = ["PictureLike", "Query", "QueryLike", "features_message", "picture_bytes", "prepare"]
@@ -56,35 +58,38 @@ class Query:
 
 
 def prepare(
-    query: QueryLike, max_image_bytes: int, region: RegionLike | None = None, name: str = "region"
+    query: QueryLike, limits: Limits, region: RegionLike | None = None, name: str = "region"
 ) -> tuple[types_pb2.Query, Query]:
     """The message for a query or the region of it, and what answers remember of it. name: of the region's argument.
 
-    max_image_bytes: the server's limit for an encoded image; 0 for none. Raises SetwiseError naming what is wrong.
+    limits: the server's; nothing is encoded that goes beyond them. Raises SetwiseError naming what is wrong.
     """
     part = region_message(region, name)
-    message, asked = _whole(query, max_image_bytes)
+    message, asked = _whole(query, limits)
     if part is not None:
+        places = part.mask.rows * part.mask.columns
+        check_count(places, limits, "max_image_pixels", name, f"{name} is a mask of {places:,} places")
         message.region.CopyFrom(part)
     return message, asked
 
 
-def _whole(query: QueryLike, max_image_bytes: int) -> tuple[types_pb2.Query, Query]:
+def _whole(query: QueryLike, limits: Limits) -> tuple[types_pb2.Query, Query]:
     match query:
         case Id():
             return types_pb2.Query(id=query.value), Query(query.value, id=query.value)
         case FeatureSet():
-            return types_pb2.Query(features=features_message(query)), Query(repr(query))
+            return types_pb2.Query(features=features_message(query, limits)), Query(repr(query))
         case _:
-            data, asked = picture_bytes(query, max_image_bytes)
+            data, asked = picture_bytes(query, limits)
             return types_pb2.Query(image=data), asked
 
 
-def picture_bytes(picture: PictureLike, max_bytes: int, field: str = "query") -> tuple[bytes, Query]:
+def picture_bytes(picture: PictureLike, limits: Limits, field: str = "query") -> tuple[bytes, Query]:
     """An encoded image file, from any way to give a picture, and what is remembered of it.
 
-    max_bytes: the server's limit; 0 for none. field: names the argument in errors. Raises SetwiseError.
+    limits: the server's. field: names the argument in errors. Raises SetwiseError.
     """
+    max_bytes = limits.max_image_bytes
     match picture:
         case str() | os.PathLike():
             path = _check_path(picture, max_bytes, field)
@@ -92,18 +97,23 @@ def picture_bytes(picture: PictureLike, max_bytes: int, field: str = "query") ->
         case bytes() | bytearray() | memoryview():
             data, label = bytes(picture), "image bytes"
         case PILImage.Image():
+            _check_pixels(picture.width * picture.height, limits, field)
             data, label = _png(picture, field), f"{picture.width}x{picture.height} picture"
         case np.ndarray():
-            data, label = _png(_from_array(picture, field), field), f"{picture.shape[1]}x{picture.shape[0]} array"
+            image = _from_array(picture, field)
+            _check_pixels(image.width * image.height, limits, field)
+            data, label = _png(image, field), f"{picture.shape[1]}x{picture.shape[0]} array"
         case _:
             raise InvalidArgumentError(_advice(picture, field), field=field)
     _check_size(len(data), label, max_bytes, field)
     return data, Query(label, data)
 
 
-def features_message(features: FeatureSet) -> types_pb2.FeatureSet:
-    """A feature set as it travels: little-endian, row-major."""
+def features_message(features: FeatureSet, limits: Limits, field: str = "query") -> types_pb2.FeatureSet:
+    """A feature set as it travels: little-endian, row-major. Raises InvalidArgumentError for more tokens than the
+    server takes."""
     tokens = features.tokens
+    check_count(len(tokens), limits, "max_tokens", field, f"{features!r} has {len(tokens):,} tokens")
     data = tokens.astype(tokens.dtype.newbyteorder("<"), copy=False).tobytes()
     message = types_pb2.FeatureSet(
         tokens=types_pb2.Tensor(dtype=_DTYPES[tokens.dtype], shape=tokens.shape, data=data),
@@ -158,7 +168,11 @@ def _check_size(size: int, label: str, max_bytes: int, field: str) -> None:
     if max_bytes and size > max_bytes:
         advice = "make the picture smaller (2000 pixels on the long side are plenty) or save it as JPEG"
         message = f"{label} takes {size:,} bytes and the server accepts {max_bytes:,}; {advice}"
-        raise InvalidArgumentError(message, reason="LIMIT_EXCEEDED", field=field)
+        raise beyond(message, "max_image_bytes", max_bytes, field)
+
+
+def _check_pixels(pixels: int, limits: Limits, field: str) -> None:
+    check_count(pixels, limits, "max_image_pixels", field, f"the picture has {pixels:,} pixels")
 
 
 def _png(image: PILImage.Image, field: str) -> bytes:

@@ -33,13 +33,18 @@ class Retries:
 
         A wait that the server asked for is kept and jitter is added to it, so that callers do not return all at once.
         """
-        # A server that is loading answers, and will be ready: it is waited for as long as the caller has time.
         if once and error.reason == error.code:
             return None
-        if not error.retriable or (attempt >= self.most and not (self.most and error.reason == "NOT_READY")):
+        if not error.retriable or (attempt >= self.most and not (self.most and _will_pass(error))):
             return None
         pause = random.uniform(0, min(self.longest, self.first * 2.0 ** min(attempt, 16))) + (error.retry_after or 0.0)
         return pause if pause < remaining else None
+
+
+def _will_pass(error: SetwiseError) -> bool:
+    """Whether asking again is bound to help, so that it goes on as long as the caller has time: a server that is
+    loading answers, and will be ready; and a turn comes for one who only asked too often."""
+    return error.reason == "NOT_READY" or error.details.get("limit") == "max_calls_per_second"
 
 
 class Budget:

@@ -12,7 +12,8 @@ from typing import Generic, TypeAlias, TypeVar
 
 from google.protobuf.message import Message
 
-from setwise._errors import InternalError, InvalidArgumentError, SetwiseError
+from setwise._errors import InternalError, SetwiseError
+from setwise._limits import beyond
 from setwise._values import Limits
 
 __all__ = ["SLACK", "Call", "Done", "Steps", "advance", "ask", "check_size"]
@@ -70,4 +71,4 @@ def check_size(request: Message, limits: Limits) -> None:
     size, most = request.ByteSize() + SLACK, limits.max_message_bytes
     if most and size > most:
         message = f"the request takes {size:,} bytes and the server accepts {most:,}; send fewer or smaller parts"
-        raise InvalidArgumentError(message, reason="LIMIT_EXCEEDED", field="query")
+        raise beyond(message, "max_message_bytes", most, "query")

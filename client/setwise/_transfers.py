@@ -35,14 +35,15 @@ class _Transfer:
 class Fit(_Transfer):
     """Samples for the encoder of a collection."""
 
+    method = "/setwise.v1.CollectionService/FitEncoder"
+
     def __init__(self, requests: Sequence[pb.FitEncoderRequest]) -> None:
         self._requests = requests
 
     def run(self, transport: Transport, budget: Budget, retries: Retries) -> FitReport:
         """Send them and wait for the encoder. Raises SetwiseError."""
         budget.renew()
-        method = "/setwise.v1.CollectionService/FitEncoder"
-        self._line = line = Line(transport, method, iter(self._requests), pb.FitEncoderResponse)
+        self._line = line = Line(transport, self.method, iter(self._requests), pb.FitEncoderResponse)
         try:
             reply = line.expect(budget.timeout())
             line.finish()
@@ -55,6 +56,8 @@ class Fit(_Transfer):
 
 class Download(_Transfer):
     """A snapshot into a file, which appears under its name once it is whole and on disk."""
+
+    method = "/setwise.v1.CollectionService/DownloadSnapshot"
 
     def __init__(self, name: str, out: Path | BinaryIO, progress: Callable[[Progress], object] | None) -> None:
         self._request, self._out, self._progress = pb.DownloadSnapshotRequest(name=name), out, progress
@@ -82,8 +85,7 @@ class Download(_Transfer):
         return info
 
     def _fetch(self, transport: Transport, budget: Budget, file: BinaryIO) -> SnapshotInfo:
-        method = "/setwise.v1.CollectionService/DownloadSnapshot"
-        self._line = line = Line(transport, method, iter([self._request]), pb.DownloadSnapshotResponse)
+        self._line = line = Line(transport, self.method, iter([self._request]), pb.DownloadSnapshotResponse)
         begun, received, digest = time.monotonic(), 0, hashlib.sha256()
         start = pb.SnapshotStart()
         try:

@@ -18,6 +18,7 @@ from setwise._errors import InternalError
 from setwise._failures import translate
 from setwise._request import REQUEST_ID_KEY, current_request_id
 from setwise._target import is_loopback
+from setwise._tracing import trace_headers
 from setwise._wire import Wire
 
 __all__ = [
@@ -211,7 +212,7 @@ class ThreadTransport:
 
 def _metadata(wire: Wire) -> tuple[tuple[str, str], ...]:
     named = current_request_id()
-    return (*wire.metadata(), (REQUEST_ID_KEY, named)) if named else wire.metadata()
+    return (*wire.metadata(), *(((REQUEST_ID_KEY, named),) if named else ()), *trace_headers())
 
 
 def _serialize(message: Message) -> bytes:

@@ -33,7 +33,6 @@ from setwise_proto.v1 import images_pb2 as pb
 
 __all__ = ["Upload"]
 
-_METHOD = "/setwise.v1.ImageService/Upsert"
 _CHUNK = 1 << 20
 """Bytes of images in one message, at most, where several are ready to be sent: small sets travel together."""
 _WINDOW = 16 << 20
@@ -65,6 +64,8 @@ class _Broken(Exception):
 
 class Upload:
     """One upsert; `run` it once. `cancel` may be called from any thread."""
+
+    method = "/setwise.v1.ImageService/Upsert"
 
     def __init__(self, start: pb.UpsertStart, items: Iterator[Prepared], tally: Tally, limits: Limits) -> None:
         self._start, self._items, self._tally = start, items, tally
@@ -114,7 +115,7 @@ class Upload:
         """Send until nothing is left. Raises _Broken when the stream failed."""
         self._budget, self._count, self._window, self._resume, self._is_stopping = budget, 0, 0, 0.0, False
         outbox = Outbox()
-        self._line = line = Line(transport, _METHOD, _requests(self._start, outbox, self._chunk), pb.UpsertResponse)
+        self._line = line = Line(transport, self.method, _requests(self._start, outbox, self._chunk), pb.UpsertResponse)
         try:
             while not self._window:
                 self._wait(line)

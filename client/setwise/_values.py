@@ -81,12 +81,13 @@ class Stages:
 class Certificate:
     """What was proven.
 
-    scope: "candidates" (exact among the recalled; the coarse stage may have missed an image) or "collection" (exact
-    over all images that pass the filter, over all of it without one). matching: images that pass the filter. recalled =
-    pruned + solved candidates. kth_score: score of the last place, before min_score. highest_pruned_bound: no pruned
-    candidate can score above it; None when none was pruned. stages: which stage pruned how many. largest_gap: the most
-    by which prices exceed the matched sum of a hit, 0 but for rounding; None unless proofs were asked for. Equality
-    ignores what threads and machines may change: how many were ruled out, and where.
+    scope: "candidates" (exact among the recalled; the coarse stage may have missed an image), "collection" (exact
+    over all images that pass the filter, over all of it without one) or "partial" (the time ran out: exact among those
+    examined). matching: images that pass the filter. recalled: candidates = pruned + solved + unexamined. kth_score:
+    score of the last place, before min_score. highest_pruned_bound: no pruned candidate can score above it; None when
+    none was pruned. stages: which stage pruned how many. largest_gap: the most by which prices exceed the matched sum
+    of a hit, 0 but for rounding; None unless proofs were asked for. unexamined: candidates that there was no time for.
+    Equality ignores what threads and machines may change: how many were ruled out, and where.
     """
 
     scope: str
@@ -99,6 +100,12 @@ class Certificate:
     stages: Stages = field(default=Stages(), compare=False)
     largest_gap: float | None = None
     matching: int | None = None
+    unexamined: int = 0
+
+    @property
+    def examined(self) -> int:
+        """Candidates that were ruled out or solved: all that were recalled, unless the time ran out."""
+        return self.recalled - self.unexamined
 
     def images(self) -> str:
         """How many images there were to search, in words."""
@@ -109,6 +116,8 @@ class Certificate:
     def sentence(self) -> str:
         """What was proven, in one line for people."""
         over = "all" if self.scope == "collection" else f"the {self.recalled:,} recalled of"
+        if self.scope == "partial":
+            over = f"the {self.examined:,} of {self.recalled:,} recalled that there was time for, of"
         parts = [f"exact over {over} {self.images()}", f"{self.solved:,} solved"]
         if self.highest_pruned_bound is not None:
             ruled_out = ", ".join(f"{count:,} by {name}" for name, count in asdict(self.stages).items() if count)
@@ -255,23 +264,32 @@ class CollectionInfo:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one call may ask for at most, and how many calls and streams the server takes at once."""
+    """What one call may ask for at most, and how many calls and streams the server takes at once; 0 for no limit.
 
-    max_message_bytes: int
-    max_image_bytes: int
-    max_image_pixels: int
-    max_tokens: int
-    max_batch: int
-    max_k: int
-    max_candidates: int
-    default_candidates: int
-    max_concurrent: int
-    max_queue: int
-    max_filter_terms: int
-    max_changes: int
-    max_streams: int
+    max_streams_per_client, max_calls_per_second: of one caller, who is known by his key or else by his address; the
+    calls of one second may come at once. max_page_size: images of one page of a list. max_metadata_bytes: names and
+    values of a call's headers, and 32 for each pair.
+    """
 
-    def to_dict(self) -> dict[str, int]:
+    max_message_bytes: int = 0
+    max_image_bytes: int = 0
+    max_image_pixels: int = 0
+    max_tokens: int = 0
+    max_batch: int = 0
+    max_k: int = 0
+    max_candidates: int = 0
+    default_candidates: int = 0
+    max_concurrent: int = 0
+    max_queue: int = 0
+    max_filter_terms: int = 0
+    max_changes: int = 0
+    max_streams: int = 0
+    max_streams_per_client: int = 0
+    max_calls_per_second: float = 0.0
+    max_page_size: int = 0
+    max_metadata_bytes: int = 0
+
+    def to_dict(self) -> dict[str, float]:
         """Every limit by name."""
         return asdict(self)
 

@@ -21,7 +21,7 @@ PathLike: TypeAlias = str | os.PathLike[str]
 API_KEY_VARIABLE = "SETWISE_API_KEY"
 """Environment variable that is read where no key is given."""
 
-_KEY = re.compile(r"[\x21-\x7e]{1,4096}")
+_KEY = re.compile(r"[\x21-\x7e]{1,1024}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,9 @@ CALLS: dict[str, Call] = {
     "search by mask": lambda c, q: c.search(q, k=3, region=np.eye(10, dtype=np.bool_), kernel="cosine"),
     "search by containment": lambda c, q: c.search(q, kernel="containment"),
     "search with proofs": lambda c, q: c.search(q, k=2, proof=True),
+    "search that may be partial": lambda c, q: c.search(q, k=3, partial=True, exhaustive=True),
+    "search many that may be partial": lambda c, q: c.search_many([q, setwise.Id("cat.jpg")], k=2, partial=True),
+    "rerank that may be partial": lambda c, q: c.rerank(q, ["cat.jpg", "brick.jpg"], partial=True),
     "search many by regions": lambda c, q: c.search_many([q, q], k=2, regions=[None, (0, 0, 99, 99)], exhaustive=True),
     "search for more than there is": lambda c, q: c.search(q, k=500),
     "search by name of collection": lambda c, q: c.search(q, collection="photos"),
@@ -63,6 +66,7 @@ CALLS: dict[str, Call] = {
     "get": lambda c, q: c.get("cat.jpg"),
     "get features": lambda c, q: c.get(setwise.Id("cat.jpg"), features=True, thumbnail=False),
     "list": lambda c, q: c.list(page_size=3),
+    "list in pages beyond the limit": lambda c, q: c.list(page_size=10**6),
     "list with thumbnails": lambda c, q: c.list(thumbnails=True),
     "collections": lambda c, q: c.collections(),
     "info": lambda c, q: c.info(),
@@ -82,7 +86,6 @@ CALLS: dict[str, Call] = {
     "wrong: other dimensions": lambda c, q: c.search(setwise.FeatureSet(np.ones((4, 7), np.float32))),
     "wrong: candidate twice": lambda c, q: c.rerank(q, ["cat.jpg", "cat.jpg"]),
     "wrong: get no such id": lambda c, q: c.get("no such"),
-    "wrong: page size": lambda c, q: c.list(page_size=10**6),
 }
 
 

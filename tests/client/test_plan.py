@@ -157,15 +157,17 @@ def test_pages_are_fetched_while_iterating(script: Any) -> None:
     def page(name: str, token: str) -> Message:
         return images_pb2.ListImagesResponse(images=[images_pb2.Image(id=name)], next_page_token=token)
 
-    transport = script(page("a", "2"), page("b", "3"), page("c", ""))
+    info = server()(server_pb2.GetServerInfoRequest())
+    transport = script(info, page("a", "2"), page("b", "3"), page("c", ""))
     with setwise.connect("localhost:1", transport=transport, collection="shoes") as client:
         images = client.list(page_size=1)
         assert transport.calls == []
         assert next(images).id == "a"
-        assert len(transport.calls) == 1
+        assert len(transport.calls) == 2
         assert [image.id for image in images] == ["b", "c"]
-    assert [request.page_token for _, request, _ in transport.calls] == ["", "2", "3"]
-    assert {request.collection for _, request, _ in transport.calls} == {"shoes"}
+    pages = [request for _, request, _ in transport.calls[1:]]
+    assert [request.page_token for request in pages] == ["", "2", "3"]
+    assert {request.collection for request in pages} == {"shoes"}
     with pytest.raises(setwise.InvalidArgumentError, match="page_size is 0"):
         client.list(page_size=0)
 

@@ -70,10 +70,11 @@ def test_failed_changes_are_raised_or_collected(script: Any) -> None:
 
 
 def test_a_lost_answer_is_asked_for_again(script: Any) -> None:
-    transport = script(setwise.UnavailableError("lost"), pb.DeleteImagesResponse(deleted=0))
+    info = server_pb2.GetServerInfoResponse()
+    transport = script(info, setwise.UnavailableError("lost"), pb.DeleteImagesResponse(deleted=0))
     client = setwise.Client("localhost:1", transport=transport)
     assert client.delete(where="a == 1").deleted == 0
-    assert len(transport.calls) == 2
+    assert [name for name, _, _ in transport.calls] == ["GetServerInfo", "DeleteImages", "DeleteImages"]
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from PIL import Image
 import setwise
 from setwise._parse import parse_image
 from setwise._query import features_message, prepare
+from setwise._values import Limits
 from setwise_proto.v1 import images_pb2, types_pb2
 
 PIXELS = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
@@ -26,29 +27,29 @@ def decoded(message: types_pb2.Query) -> Image.Image:
 
 @pytest.mark.parametrize("kind", [str, Path])
 def test_a_string_or_path_is_a_file_and_is_sent_as_it_is(photos: list[Path], kind: Any) -> None:
-    message, asked = prepare(kind(photos[0]), 0)
+    message, asked = prepare(kind(photos[0]), Limits())
     assert message.image == photos[0].read_bytes()
     assert (asked.label, asked.picture, asked.id) == (photos[0].name, photos[0], None)
 
 
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
 def test_bytes_are_sent_as_they_are(kind: Any) -> None:
-    assert prepare(kind(b"some file"), 0)[0].image == b"some file"
+    assert prepare(kind(b"some file"), Limits())[0].image == b"some file"
 
 
 @pytest.mark.parametrize("shape", [(4, 6), (4, 6, 3), (4, 6, 4)])
 def test_arrays_are_pixels_and_travel_without_loss(shape: tuple[int, ...]) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    assert np.array_equal(np.asarray(decoded(prepare(pixels, 0)[0])), pixels)
+    assert np.array_equal(np.asarray(decoded(prepare(pixels, Limits())[0])), pixels)
     strided = np.ascontiguousarray(pixels[:, ::-1])[:, ::-1]
-    assert np.array_equal(np.asarray(decoded(prepare(strided, 0)[0])), pixels)
+    assert np.array_equal(np.asarray(decoded(prepare(strided, Limits())[0])), pixels)
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "HSV", "I;16"])
 def test_pil_images_of_every_mode_are_sent(mode: str) -> None:
     base = Image.fromarray(PIXELS)
     picture = Image.new("I;16", (6, 4), 40_000) if mode == "I;16" else base.convert(mode)
-    sent = decoded(prepare(picture, 0)[0])
+    sent = decoded(prepare(picture, Limits())[0])
     assert sent.size == (6, 4)
     expected = picture if mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16") else picture.convert("RGB")
     assert sent.convert("RGBA").tobytes() == expected.convert("RGBA").tobytes()
@@ -60,22 +61,22 @@ def test_an_opened_file_is_turned_upright_and_a_changed_image_is_meant_as_it_is(
     exif[0x0112] = 6
     Image.fromarray(PIXELS).save(path, exif=exif)
     with Image.open(path) as opened:
-        assert decoded(prepare(opened, 0)[0]).size == (4, 6)
-        assert decoded(prepare(opened.copy(), 0)[0]).size == (6, 4)
+        assert decoded(prepare(opened, Limits())[0]).size == (4, 6)
+        assert decoded(prepare(opened.copy(), Limits())[0]).size == (6, 4)
 
 
 def test_an_id_is_an_id_only_when_it_says_so() -> None:
-    message, asked = prepare(setwise.Id("holiday/beach.jpg"), 0)
+    message, asked = prepare(setwise.Id("holiday/beach.jpg"), Limits())
     assert (message.id, asked.id, asked.picture) == ("holiday/beach.jpg", "holiday/beach.jpg", None)
     with pytest.raises(setwise.NotFoundError, match=r"setwise\.Id\('holiday/beach.jpg'\)"):
-        prepare("holiday/beach.jpg", 0)
+        prepare("holiday/beach.jpg", Limits())
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", ">f4"])
 def test_feature_sets_travel_little_endian_and_come_back(dtype: str) -> None:
     tokens = np.arange(12, dtype=dtype).reshape(4, 3)
     sent = setwise.FeatureSet(tokens, (2, 2), (30, 20), stage="encoded", model="m", encoder="e")
-    message = features_message(sent)
+    message = features_message(sent, Limits())
     assert message.tokens.data == tokens.astype(tokens.dtype.newbyteorder("<")).tobytes()
     back = parse_image(images_pb2.Image(id="x", features=message)).features
     assert back == sent
@@ -103,7 +104,7 @@ def test_feature_sets_travel_little_endian_and_come_back(dtype: str) -> None:
 )
 def test_what_cannot_be_asked_with_says_what_to_do(query: Any, kind: type[Exception], says: str) -> None:
     with pytest.raises(kind, match=says) as caught:
-        prepare(query, 100)
+        prepare(query, Limits(max_image_bytes=100))
     assert caught.value.field == "query"
 
 
@@ -112,7 +113,7 @@ def test_a_large_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
     with path.open("wb") as file:
         file.truncate(1 << 40)
     with pytest.raises(setwise.InvalidArgumentError, match=r"large\.jpg takes 1,099,511,627,776 bytes") as caught:
-        prepare(path, 15 << 20)
+        prepare(path, Limits(max_image_bytes=15 << 20))
     assert caught.value.reason == "LIMIT_EXCEEDED"
 
 
