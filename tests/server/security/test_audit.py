@@ -113,12 +113,13 @@ def test_nothing_that_is_logged_holds_a_key_whatever_is_done_with_it(stubs, keys
     """Keys that are right, wrong, expired, put in wrong places; calls that succeed and calls that fail."""
     caplog.set_level(logging.DEBUG)
     stranger = "setwise_" + 43 * "Q"
+    create = collections.CreateCollectionRequest(name="a", features=True, dims=4)
     secrets = [*keys.by_scope.values(), stranger]
     for key in secrets:
         for header in (f"Bearer {key}", key, f"Basic {key}", f"Bearer {key}x"):
             metadata = [("authorization", header), ("traceparent", key), ("x-request-id", "id-1"), ("x-api-key", key)]
             _try(stubs.server.GetServerInfo, server_pb2.GetServerInfoRequest(), metadata)
-            _try(stubs.collections.CreateCollection, collections.CreateCollectionRequest(name="a", dims=4), metadata)
+            _try(stubs.collections.CreateCollection, create, metadata)
             _try(stubs.images.UpsertImages, images.UpsertImagesRequest(images=[make_item("a", 1)]), metadata)
             _try(stubs.search.Search, search_pb2.SearchRequest(query=types_pb2.Query(id="nope")), metadata)
     logged = lines.getvalue() + caplog.text + "".join(str(vars(record)) for record in caplog.records)
