@@ -17,7 +17,7 @@ COPY --from=build /wheels /wheels
 RUN if [ -n "$TORCH_INDEX_URL" ]; then \
         pip install --no-cache-dir --index-url "$TORCH_INDEX_URL" torch torchvision; \
     fi \
-    && pip install --no-cache-dir "$(echo /wheels/*.whl)[server]" \
+    && pip install --no-cache-dir "$(echo /wheels/*.whl)[tracing]" \
     && rm -rf /wheels \
     && SETWISE_KERNEL=native python -c "from setwise_engine.matching import kernel_name; print(kernel_name())"
 COPY scripts/health /usr/local/bin/setwise-health
@@ -26,6 +26,9 @@ RUN useradd --uid 10001 --create-home setwise \
 USER 10001
 WORKDIR /collections
 VOLUME /collections
+# Variables, so that flags can be added to the command without repeating these. They win over a file of settings.
+# Whoever reaches the port must show a key, unless SETWISE_SECURITY_ANONYMOUS says otherwise: docs/security.md.
+ENV SETWISE_ROOT=/collections SETWISE_HOST=0.0.0.0
 EXPOSE 50051
 HEALTHCHECK --interval=10s --timeout=10s --start-period=120s --retries=3 CMD ["setwise-health"]
-CMD ["setwise", "serve", "--root", "/collections", "--host", "0.0.0.0"]
+CMD ["setwise", "serve"]
