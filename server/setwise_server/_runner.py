@@ -18,6 +18,7 @@ from setwise_server._place import Place
 __all__ = ["Runner"]
 
 MEMORY = 16  # calls over which the mean time of a call goes
+CAUTION = 1.5  # by which the wait in the queue is taken to be longer than the mean says (docs/decisions/0115)
 LEAST_WAIT_S, MOST_WAIT_S = 0.1, 10.0  # that a refused caller is asked to wait
 
 
@@ -126,29 +127,30 @@ class Runner:
                 return
             place.started = True
             self._running.add(place)
-        begun = time.perf_counter()
-        value, error = _outcome(place)
-        place.loop.call_soon_threadsafe(self._finished, place, value, error, time.perf_counter() - begun)
+        outcome = _outcome(place)
+        place.loop.call_soon_threadsafe(self._finished, place, *outcome)
 
-    def _finished(self, place: Place, value: Any, error: BaseException | None, seconds: float) -> None:
+    def _finished(self, place: Place, value: Any, error: BaseException | None, seconds: float | None) -> None:
         with self._lock:
             self._running.discard(place)
             idle = not self._line and not self._running
-        self._mean = seconds if self._mean is None else self._mean + (seconds - self._mean) / MEMORY
+        if seconds is not None:
+            self._mean = seconds if self._mean is None else self._mean + (seconds - self._mean) / MEMORY
         place.answer(value, error)
         if idle:
             self._idle.set()
 
     def _check_wait(self, place: Place, timeout: float | None) -> None:
-        """Raises BusyError for a call whose deadline will have passed before its turn comes."""
-        if timeout is None or self._mean is None or not self._line:
+        """Raises BusyError for a call that would hardly have ended when its deadline passes: work that is begun too
+        late is taken from those who still wait."""
+        if timeout is None or self._mean is None or len(self._line) + len(self._running) < self._workers:
             return
         wait = self._mean * (self._line.ahead_of(place.caller) + 1) / self._workers
-        if wait > timeout:
+        if CAUTION * wait + self._mean > timeout:
             raise BusyError(
                 f"about {wait:.1f} s of work wait before this call, and its deadline passes in {timeout:.1f} s; "
                 "allow more time, or try again later",
-                retry_after=min(wait, MOST_WAIT_S),
+                retry_after=min(max(wait, LEAST_WAIT_S), MOST_WAIT_S),
             )
 
     def _full(self) -> BusyError:
@@ -162,9 +164,13 @@ class Runner:
         return BusyError(message, retry_after=retry_after, limit=limit, allowed=allowed)
 
 
-def _outcome(place: Place) -> tuple[Any, BaseException | None]:
+def _outcome(place: Place) -> tuple[Any, BaseException | None, float | None]:
+    """What the work returned or raised, and the seconds it took; None for work that was not begun."""
+    begun = None
     try:
         place.call.check()
-        return place.work(), None
-    except BaseException as error:
-        return None, error
+        begun = time.perf_counter()
+        value, error = place.work(), None
+    except BaseException as raised:
+        value, error = None, raised
+    return value, error, None if begun is None else time.perf_counter() - begun

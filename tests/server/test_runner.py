@@ -155,10 +155,14 @@ def test_a_call_that_would_come_to_its_turn_too_late_is_refused_at_once() -> Non
     async def scenario(runner: Runner, gate: threading.Event) -> None:
         pause = threading.Event()
         await ask(runner, lambda: pause.wait(0.1))  # so that it knows how long calls take
+        with runner.place(Call(), timeout=0.05):
+            pass  # nobody waits: it is tried, however short the time
         tasks = await begin(*(ask(runner, lambda: gate.wait(10)) for _ in range(4)))  # one runs, three wait
-        with pytest.raises(BusyError, match="deadline") as caught, runner.place(Call(), timeout=0.2):
+        with pytest.raises(BusyError, match="deadline") as caught, runner.place(Call(), timeout=0.5):
             pass
         assert caught.value.retry_after >= 0.3
+        with runner.place(Call(), "another", timeout=0.5):
+            pass  # callers take turns: only one call is before it
         with runner.place(Call(), timeout=60):
             pass
         gate.set()
