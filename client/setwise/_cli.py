@@ -72,8 +72,16 @@ def _run(name: str, command: EntryPoint, words: Sequence[str]) -> int:
         raise
     except Exception as error:
         if isinstance(error, SetwiseError | OSError) or isinstance(getattr(error, "reason", None), str):
-            return _fail(program, str(error), 1)
+            return _fail(program, _told(error), 1)
         raise
+
+
+def _told(error: Exception) -> str:
+    """The error in a line; one that the caller cannot mend alone with the name under which the server's log has it."""
+    named = getattr(error, "request_id", "")
+    if not named or named in str(error) or isinstance(error, ValueError | LookupError | ConnectionError):
+        return str(error)
+    return f"{error} [request {named}]"
 
 
 def _parsed(module: ModuleType, program: str, words: Sequence[str]) -> int:

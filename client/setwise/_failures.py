@@ -29,7 +29,7 @@ def translate(error: grpc.RpcError, wire: Wire, timeout: float | None) -> Setwis
     number = error.code().value[0]
     found = parse_details(number, error.details() or "", error.trailing_metadata() or ())
     if isinstance(found, UnauthenticatedError | PermissionDeniedError):
-        return _with_advice(found, wire)
+        return _refused(found, wire)
     if found.reason != found.code:
         return found
     # Without a reason of the server's the sentence is gRPC's own, and lacks what the caller needs to know.
@@ -42,17 +42,11 @@ def translate(error: grpc.RpcError, wire: Wire, timeout: float | None) -> Setwis
     return found
 
 
-def _with_advice(error: SetwiseError, wire: Wire) -> SetwiseError:
-    if isinstance(error, PermissionDeniedError):
-        advice = (
-            "ask with a key that may" if wire.api_key else f"ask with a key that may: api_key= or {API_KEY_VARIABLE}"
-        )
-    elif wire.api_key:
-        advice = "the key that was sent may be mistyped, expired, revoked, or another server's"
-    else:
-        advice = f"no key was sent; give one as api_key= or in {API_KEY_VARIABLE}, or a certificate= with its key="
+def _refused(error: SetwiseError, wire: Wire) -> SetwiseError:
+    """With what the server cannot know: where the key came from."""
+    advice = f"no key was sent to {wire.address}; give one as api_key=, or in the variable {API_KEY_VARIABLE}"
     return type(error)(
-        f"{error.message} (asked {wire.address}; {advice})",
+        f"{error.message} ({f'{wire.source} was sent to {wire.address}' if wire.api_key else advice})",
         code=error.code,
         reason=error.reason,
         field=error.field,

@@ -26,11 +26,13 @@ _KEY = re.compile(r"[\x21-\x7e]{1,1024}")
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """address: as gRPC takes it. credentials: None for a wire in the clear. api_key: empty for none."""
+    """address: as gRPC takes it. credentials: None for a wire in the clear. api_key: empty for none; source: where it
+    was found."""
 
     address: str
     credentials: grpc.ChannelCredentials | None = field(default=None, repr=False)
     api_key: str = field(default="", repr=False)
+    source: str = "no key"
 
     def metadata(self) -> tuple[tuple[str, str], ...]:
         """What every call carries."""
@@ -51,21 +53,24 @@ class Security:
 
     def wire(self, address: str) -> Wire:
         """The wire to this address. Raises SetwiseError naming the argument at fault."""
-        credentials, api_key = self._credentials(), self._api_key()
+        credentials, (api_key, source) = self._credentials(), self._api_key()
         if api_key and credentials is None and not self.insecure_api_key and not is_loopback(address):
-            source = "api_key" if self.api_key else f"the key in {API_KEY_VARIABLE}"
             advice = "ask over TLS (tls=True, or ca=); insecure_api_key=True sends it all the same"
             what = f"{source} is not sent to {address} in clear text, where anybody on the way could read it; {advice}"
             raise InvalidArgumentError(what, field="api_key")
-        return Wire(address, credentials, api_key)
+        return Wire(address, credentials, api_key, source)
 
-    def _api_key(self) -> str:
-        given = self.api_key if self.api_key is not None else os.environ.get(API_KEY_VARIABLE, "").strip()
-        if given and (not isinstance(given, str) or not _KEY.fullmatch(given)):
-            source = "api_key" if self.api_key is not None else API_KEY_VARIABLE
+    def _api_key(self) -> tuple[str, str]:
+        """The key, empty for none, and where it was found."""
+        given, source = self.api_key, "api_key"
+        if given is None:
+            given, source = os.environ.get(API_KEY_VARIABLE, "").strip(), f"the key in {API_KEY_VARIABLE}"
+        if not given:
+            return "", "no key"
+        if not isinstance(given, str) or not _KEY.fullmatch(given):
             what = f"{source} holds what no key does: blanks, line ends or characters beyond ASCII"
             raise InvalidArgumentError(f"{what}; give it as `setwise key new` wrote it", field="api_key")
-        return given
+        return given, source
 
     def _credentials(self) -> grpc.ChannelCredentials | None:
         files = {"ca": self.ca, "certificate": self.certificate, "key": self.key}

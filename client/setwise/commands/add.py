@@ -7,6 +7,8 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
+from setwise.commands._connection import configure_connection, connect
+
 if TYPE_CHECKING:
     from setwise import Failure
 
@@ -42,9 +44,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default="upsert",
         help="insert: only new ids; update: only known",
     )
-    add("--collection", metavar="NAME", help="which collection, when the server holds several")
     add("--json", action="store_true", help="print the report as JSON")
-    add("--timeout", type=float, default=120.0, metavar="S", help="seconds that the next answer may take (default 120)")
+    configure_connection(parser, "seconds that the next answer may take")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -59,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     metadata = dict(args.metadata) or None
     files = list_files(args.sources, args.prefix)
     items = [setwise.Item(id, path, metadata) for id, path in files]
-    with setwise.connect(args.target, collection=args.collection, timeout=args.timeout) as client:
+    with connect(args) as client:
         report = client.upsert(items, mode=args.mode, on_error=_tell, progress=sys.stderr.isatty())
     print(json.dumps(report.to_dict()) if args.json else report.summary())
     return 1 if report.failed else 0

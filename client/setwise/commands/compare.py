@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from setwise._region import parse_region
+from setwise.commands._connection import configure_connection, connect
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -29,11 +30,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--region-a", type=parse_region, metavar="L,T,R,B", help="only this part of A, in pixels")
     parser.add_argument("--region-b", type=parse_region, metavar="L,T,R,B", help="only this part of B, in pixels")
     parser.add_argument("--kernel", help="which matching to show: cosine (default) or containment (with --region-a)")
-    parser.add_argument("--collection", metavar="NAME", help="which collection, when the server holds several")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--top", type=int, default=12, metavar="N", help="matches to draw (default 12)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write a picture of the matches")
-    parser.add_argument("--timeout", type=float, default=120.0, metavar="S", help="seconds to wait (default 120)")
+    configure_connection(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -70,7 +70,7 @@ def _connect(args: argparse.Namespace) -> Client:
     from setwise._local import LocalTransport
 
     if args.target is not None:
-        return setwise.connect(args.target, collection=args.collection, timeout=args.timeout)
+        return connect(args)
     if args.id or args.collection:
         raise setwise.InvalidArgumentError("--id and --collection need a --target that holds the images")
     return setwise.Client("default network", timeout=args.timeout, transport=LocalTransport(None))

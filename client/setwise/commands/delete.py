@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 
+from setwise.commands._connection import configure_connection, connect
+
 __all__ = ["HELP", "configure", "run"]
 
 HELP = "delete images by id or by filter, also while they are served"
@@ -21,9 +23,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("target", metavar="TARGET", help="host:port of a server, or a collection's directory")
     add("ids", metavar="ID", nargs="*", help="ids of images")
     add("--where", metavar="TEXT", help="instead of ids: all that pass, such as 'year < 2000'")
-    add("--collection", metavar="NAME", help="which collection, when the server holds several")
     add("--json", action="store_true", help="print JSON")
-    add("--timeout", type=float, default=120.0, metavar="S", help="seconds to wait (default 120)")
+    configure_connection(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -33,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
 
     if bool(args.ids) == (args.where is not None):
         raise setwise.InvalidArgumentError("give either ids or --where: what shall be deleted", field="--where")
-    with setwise.connect(args.target, collection=args.collection, timeout=args.timeout) as client:
+    with connect(args) as client:
         report = client.delete(args.ids or None, where=args.where)
     if args.json:
         print(json.dumps(report.to_dict(), ensure_ascii=False))

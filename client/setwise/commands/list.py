@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 
+from setwise.commands._connection import configure_connection, connect
+
 __all__ = ["HELP", "configure", "run"]
 
 HELP = "list or count the images of a collection, or those that pass a filter"
@@ -16,17 +18,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("target", metavar="TARGET", help="host:port of a server, or a collection's directory")
     add("--where", metavar="TEXT", help="only images that pass, such as 'year >= 2020 and tags contains \"sea\"'")
     add("--count", action="store_true", help="print their number only")
-    add("--collection", metavar="NAME", help="which collection, when the server holds several")
     add("--json", action="store_true", help="print JSON, one line an image")
-    add("--timeout", type=float, default=120.0, metavar="S", help="seconds to wait (default 120)")
+    configure_connection(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print a line an image: its id, and its metadata after a tab."""
-    import setwise
     from setwise._table import printable
 
-    with setwise.connect(args.target, collection=args.collection, timeout=args.timeout) as client:
+    with connect(args) as client:
         if args.count:
             count = client.count(where=args.where)
             print(json.dumps({"count": count}) if args.json else count)

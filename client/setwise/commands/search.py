@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from setwise._region import parse_region
+from setwise.commands._connection import configure_connection, connect
 
 if TYPE_CHECKING:
     from setwise import Client, Hits, SetwiseError
@@ -34,12 +35,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--where", metavar="TEXT", help="only images that pass, such as 'year >= 2020'")
     parser.add_argument("--group-by", metavar="FIELD", help="at most one hit for each value of this metadata field")
     parser.add_argument("--group-size", type=int, metavar="N", help="with --group-by: at most N hits")
+    parser.add_argument("--partial", action="store_true", help="when the time runs out, show the best found so far")
     parser.add_argument("--scores", action="store_true", help="show every score of each hit")
     parser.add_argument("--proof", action="store_true", help="check that each hit's matching is optimal, and say so")
-    parser.add_argument("--collection", metavar="NAME", help="which collection, when the server holds several")
     parser.add_argument("--json", action="store_true", help="print JSON, one line a query")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write a contact sheet; several queries number it")
-    parser.add_argument("--timeout", type=float, default=120.0, metavar="S", help="seconds to wait (default 120)")
+    configure_connection(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -50,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     if args.out is not None:
         check_picture_file(args.out)
     queries = [setwise.Id(query) if args.id else Path(query) for query in args.queries]
-    with setwise.connect(args.target, collection=args.collection, timeout=args.timeout) as client:
+    with connect(args) as client:
         outcomes = client.search_many(
             queries,
             k=args.k,
@@ -65,6 +66,7 @@ def run(args: argparse.Namespace) -> int:
             where=args.where,
             group_by=args.group_by,
             group_size=args.group_size,
+            partial=args.partial,
         )
         proven = [_check(client, outcome) if args.proof else "" for outcome in outcomes]
     failed = 0

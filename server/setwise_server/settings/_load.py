@@ -16,7 +16,8 @@ from setwise_server.settings._table import SECTIONS, SETTINGS, Setting, WrongErr
 __all__ = ["OTHER_VARIABLES", "Loaded", "load"]
 
 CONFIG = "SETWISE_CONFIG"
-OTHER_VARIABLES = frozenset({CONFIG, "SETWISE_API_KEY", "SETWISE_CA", "SETWISE_KERNEL"})
+CLIENT_VARIABLES = ("API_KEY", "API_KEY_FILE", "TLS", "CA", "CERTIFICATE", "CERTIFICATE_KEY")
+OTHER_VARIABLES = frozenset({CONFIG, "SETWISE_KERNEL", *(f"SETWISE_{name}" for name in CLIENT_VARIABLES)})
 """Variables with our prefix that are no settings of a server."""
 
 
