@@ -9,6 +9,7 @@ from prometheus_client import (
     GCCollector,
     Info,
     ProcessCollector,
+    disable_created_metrics,
     start_http_server,
 )
 
@@ -28,6 +29,7 @@ class Exporter:
     def __init__(self, host: str, port: int) -> None:
         """port: 0 for any free one."""
         self._host, self._port = host, port
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # when each series began: it would double them
         self.registry = CollectorRegistry()
         self.calls = CallMetrics(self.registry)
         self.state = StateMetrics()
@@ -44,8 +46,8 @@ class Exporter:
         except OSError as error:
             raise PortError(
                 f"cannot listen for metrics on {address(self._host, self._port)}: {error.strerror}; choose another "
-                "observe.metrics_port, or 0 for any free one",
-                field="observe.metrics_port",
+                "--metrics-host or --metrics-port; port 0 is any free one",
+                field="--metrics-port",
             ) from error
         return f"http://{address(self._host, self._server.server_port)}/metrics"
 

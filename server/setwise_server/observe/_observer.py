@@ -87,7 +87,7 @@ def _tracing(collector: str) -> Tracing:
         if not (error.name or "").startswith("opentelemetry"):
             raise
         raise Unavailable(
-            f'observe.traces needs OpenTelemetry, and {error.name} is not installed; pip install "setwise[tracing]"',
-            field="observe.traces",
+            f'--traces needs OpenTelemetry, and {error.name} is not installed; pip install "setwise[tracing]"',
+            field="--traces",
         ) from error
     return _tracing.Tracing(_tracing.collector(collector))

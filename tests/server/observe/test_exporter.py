@@ -115,7 +115,7 @@ def test_a_port_in_use_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(PortError) as caught:
         Exporter("127.0.0.1", taken.getsockname()[1]).start()
 
-    assert caught.value.field == "observe.metrics_port"
+    assert caught.value.field == "--metrics-port"
     assert "in use" in str(caught.value)
 
 

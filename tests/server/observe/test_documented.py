@@ -1,0 +1,45 @@
+"""docs/metrics.md says what a server tells: every name, and none that is not there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from setwise_server import ServerSettings
+from setwise_server._holdings import Holdings
+from setwise_server._pools import Pools
+from setwise_server._record import COUNTS, STAGES
+from setwise_server.observe._exporter import Exporter
+
+DOCS = (Path(__file__).parents[3] / "docs" / "metrics.md").read_text("utf-8")
+PARTS = re.compile(r"_(bucket|sum|count)$")
+
+
+@pytest.fixture(scope="module")
+def names(sets_path: Path) -> set[str]:
+    """Names of all metrics of ours of a server that has loaded its collections."""
+    settings = ServerSettings(maintenance=False)
+    exporter, holdings = Exporter("127.0.0.1", 0), Holdings([sets_path], settings)
+    exporter.state.pools, exporter.state.holdings = Pools(settings), holdings
+    told = {
+        family.name + ("_total" if family.type == "counter" else "_info" if family.type == "info" else "")
+        for family in exporter.registry.collect()
+    }
+    holdings.close()
+    return {name for name in told if name.startswith("setwise_")}
+
+
+def test_every_metric_is_described(names: set[str]) -> None:
+    described = set(re.findall(r"^\| (.*?) \|", DOCS, re.MULTILINE))
+    assert names == {name for cell in described for name in re.findall(r"`(setwise_\w+)`", cell)}
+
+
+def test_every_metric_that_is_asked_for_exists(names: set[str]) -> None:
+    assert {PARTS.sub("", name) for name in re.findall(r"setwise_[a-z_]+", DOCS)} <= names
+
+
+def test_every_stage_and_count_is_described() -> None:
+    assert [name for name in STAGES if f"`{name}` (" not in DOCS] == []
+    assert [name for name in COUNTS if f"`setwise.{name}`" not in DOCS] == []
