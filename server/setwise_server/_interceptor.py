@@ -12,6 +12,7 @@ import grpc.aio
 from setwise_server._admission import Admission
 from setwise_server._status import DETAILS_KEY, error_info, grpc_code, status_of
 from setwise_server._visit import REQUEST_ID_KEY, VISIT, Visit, request_id
+from setwise_server._wire import check_metadata
 from setwise_server.observe import Observer
 from setwise_server.security import Guard
 from setwise_server.security._audit import Audit
@@ -56,6 +57,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         context.set_trailing_metadata(((REQUEST_ID_KEY, visit.request_id),))
         with self._observer.during(visit, metadata):
             try:
+                check_metadata(metadata)
                 visit.caller = self._guard.identify(metadata, context.auth_context())
                 self._guard.check(visit.caller, method)
                 with self._admission.enter(visit.caller, visit.peer, stream=method in self._streams):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 from driver import COLLECTION
@@ -24,9 +26,14 @@ class Served:
     address: str
     path: Path
 
-    def client(self) -> setwise.Client:
+    def client(self, **options: Any) -> setwise.Client:
         """A client that does not ask twice."""
-        return setwise.connect(self.address, collection=COLLECTION, retries=0, timeout=60.0)
+        return setwise.connect(self.address, collection=COLLECTION, retries=0, timeout=60.0, **options)
+
+    def memory(self) -> int:
+        """Bytes of memory that it has used at most."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return 1024 * int(status.split("VmHWM:")[1].split()[0])
 
 
 @pytest.fixture(scope="session")
@@ -44,10 +51,38 @@ def zygote() -> Iterator[Zygote]:
 
 
 @pytest.fixture
-def served(zygote: Zygote, tmp_path: Path) -> Iterator[Served]:
+def serve(zygote: Zygote, tmp_path: Path) -> Iterator[Callable[..., Served]]:
+    """`serve("--max-queue", "8")`: a server with an empty collection."""
+    processes: list[Process] = []
+
+    def serve(*arguments: str) -> Served:
+        path = tmp_path / f"{COLLECTION}.setwise"
+        created(path).close()
+        command = ["serve", str(path), "--port", "0", "--device", "cpu", *arguments]
+        processes.append(process := zygote.start(command, tmp_path / "server.txt"))
+        return Served(process, process.line("serving ").split()[-1], path)
+
+    yield serve
+    for process in processes:
+        process.kill()
+
+
+@pytest.fixture
+def served(serve: Callable[..., Served]) -> Served:
     """A server with an empty collection."""
-    path = tmp_path / f"{COLLECTION}.setwise"
-    created(path).close()
-    process = zygote.start(["serve", str(path), "--port", "0", "--device", "cpu"], tmp_path / "server.txt")
-    yield Served(process, process.line("serving ").split()[-1], path)
-    process.kill()
+    return serve()
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Callable[..., Path]:
+    """`keys(shop="read")`: a file of keys; the key of a caller is its name."""
+
+    def keys(**scopes: str) -> Path:
+        entries = [
+            f'[[key]]\nname = "{name}"\nsha256 = "{sha256(name.encode()).hexdigest()}"\nscope = "{scope}"\n'
+            for name, scope in scopes.items()
+        ]
+        (tmp_path / "keys.toml").write_text("\n".join(entries))
+        return tmp_path / "keys.toml"
+
+    return keys

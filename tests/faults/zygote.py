@@ -60,17 +60,21 @@ class Process:
     def __init__(self, zygote: Zygote, pid: int, output: Path) -> None:
         self.pid = pid
         self._zygote = zygote
+        self._status: int | None = None
         self.output = output
 
     def kill(self) -> int:
         """kill -9, and what it ended with: -9, or its own status if it was faster."""
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
+        if self._status is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
         return self.wait()
 
     def wait(self) -> int:
         """Its status once it has ended."""
-        return self._zygote.wait(self.pid)
+        if self._status is None:
+            self._status = self._zygote.wait(self.pid)
+        return self._status
 
     def line(self, part: str, timeout: float = 60.0) -> str:
         """The first line of its output that has this part. Raises TimeoutError with all of the output."""
