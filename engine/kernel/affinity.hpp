@@ -13,6 +13,7 @@
 
 #include "half.hpp"
 #include "memory.hpp"
+#include "watch.hpp"
 
 namespace setwise::SETWISE_NAMESPACE {
 
@@ -101,8 +102,8 @@ inline void pack_columns(const double* x, std::size_t count, std::size_t d, std:
         for (std::size_t k = 0; k < d; ++k) panel[k * width + j] = x[j * d + k];
 }
 
-// For tokens of which split_suffices is true.
-inline void narrow(Workspace& space, std::size_t n, std::size_t m, std::size_t d, double* out) {
+// For tokens of which split_suffices is true. False: stopped.
+inline bool narrow(Workspace& space, std::size_t n, std::size_t m, std::size_t d, double* out, Watch& watch) {
     const std::size_t steps = round_up(d, kStep) / kStep;
     pack_rows(space.left.data(), n, d, space.rows);
     double *panel = space.panel.get(steps * kStep * kColumns), *sums = space.sums.get(kRows * kColumns);
@@ -110,6 +111,7 @@ inline void narrow(Workspace& space, std::size_t n, std::size_t m, std::size_t d
         const std::size_t count = smaller(kColumns, m - first), width = round_up(count, 8);
         pack_columns(&space.right.data()[first * d], count, d, width, panel);
         for (std::size_t i = 0; i < n; i += 2) {
+            if (watch.after(width * d / 2)) return false;
             std::memset(sums, 0, kRows * width * sizeof(double));
             multiply_halves(&space.rows.data()[i * 2 * steps * kStep], panel, steps, width, sums);
             for (std::size_t r = 0; r < smaller(2, n - i); ++r)
@@ -117,6 +119,7 @@ inline void narrow(Workspace& space, std::size_t n, std::size_t m, std::size_t d
                     out[(i + r) * m + first + j] = sums[2 * r * width + j] + sums[(2 * r + 1) * width + j];
         }
     }
+    return true;
 }
 
 // The double nearest to (high * 2^40 + middle * 2^20 + low) * 2^-48; |high|, |middle|, |low| < 2^62.
@@ -159,19 +162,25 @@ inline double digits_product(const Digits& q, std::size_t i, const Digits& x, st
     return round_once(high, middle, low);
 }
 
-// out[i][j] = <q_i, x_j> for finite q (n, d), x (m, d) and out (n, m), all row-major; d <= kMaxDims.
-inline void affinity(const Half* q, std::size_t n, const Half* x, std::size_t m, std::size_t d, double* out) {
-    if (d == 0) return static_cast<void>(std::memset(out, 0, n * m * sizeof(double)));
+// out[i][j] = <q_i, x_j> for finite q (n, d), x (m, d) and out (n, m), all row-major; d <= kMaxDims. False: stopped.
+inline bool affinity(const Half* q, std::size_t n, const Half* x, std::size_t m, std::size_t d, double* out, const Stop& stop) {
+    if (d == 0) return std::memset(out, 0, n * m * sizeof(double)), true;
     thread_local Workspace space;
+    Watch watch;
+    watch.begin(stop);
     widen(q, n * d, space.left.get(n * d));
     widen(x, m * d, space.right.get(m * d));
     if (split_suffices(largest_norm(space.left.data(), n, d), largest_norm(space.right.data(), m, d), d))
-        return narrow(space, n, m, d, out);
+        return narrow(space, n, m, d, out, watch);
     thread_local Digits left, right;
     left.fill(space.left.data(), n * d);
     right.fill(space.right.data(), m * d);
     for (std::size_t i = 0; i < n; ++i)
-        for (std::size_t j = 0; j < m; ++j) out[i * m + j] = digits_product(left, i, right, j, d);
+        for (std::size_t j = 0; j < m; ++j) {
+            if (watch.after(d)) return false;
+            out[i * m + j] = digits_product(left, i, right, j, d);
+        }
+    return true;
 }
 
 // <high + low, x>, exact and rounded once, where split_suffices holds. high, low: the halves of a token.

@@ -12,8 +12,8 @@ enum class Found { optimum, below, stopped };
 class Assigner : public Prices {
   public:
     // After dual_bound (or, for a rectangle, no_bound) of the same matrix. `below`: no matching reaches `least`, and bound() tells what none exceeds.
-    Found solve(const Matrix& a, double least, const Stop& stop) {
-        SETWISE_BY_WIDTH(a, search, a, least, stop)
+    Found solve(const Matrix& a, double least) {
+        SETWISE_BY_WIDTH(a, search, a, least)
     }
 
   protected:
@@ -27,6 +27,7 @@ class Assigner : public Prices {
         for (std::size_t j = 0; j < a.cols; ++j) free_.data()[j / kWords] |= std::uint64_t{1} << (j % kWords);
         bound_ = 0.0;
         for (std::size_t i = 0; i < a.rows; ++i) {
+            if (V == 0 && i % Watch::kTurns == 0 && watch_.after(Watch::kTurns * a.stride)) return;
             Floats largest = all(-kHuge);
             for (std::size_t j = 0; j < a.stride; j += kWidth) largest = max(largest, load(a.row(i) + j));
             largest = all(highest(largest));
@@ -49,21 +50,21 @@ class Assigner : public Prices {
     }
 
     template <int V>
-    Found search(const Matrix& a, double least, const Stop& stop) {
+    Found search(const Matrix& a, double least) {
         if (!a.square()) start_rectangle<V>(a);
+        if (watch_.stopped()) return Found::stopped;
         for (std::size_t i = 0; i < a.rows; ++i)
             if (column_.data()[i] >= 0) own(a, i, static_cast<std::size_t>(column_.data()[i]));
-        const bool large = a.rows * a.stride > 16384;
         give_up_ = least;
         for (std::size_t i = 0; i < a.rows; ++i) {
             if (column_.data()[i] >= 0) continue;
-            if (large && stop.asked != nullptr && stop.asked(stop.context)) return Found::stopped;
-            if (!augment<V>(a, i)) return Found::below;
+            if (V == 0 && watch_.after(Watch::kTurns * a.stride)) return Found::stopped;
+            if (!augment<V>(a, i)) return watch_.stopped() ? Found::stopped : Found::below;
         }
         return Found::optimum;
     }
 
-    // Dijkstra's search from a free row to the nearest free column. False: the bound fell below give_up_.
+    // Dijkstra's search from a free row to the nearest free column. False: the bound fell below give_up_, or stopped.
     template <int V>
     bool augment(const Matrix& a, std::size_t start) {
         const std::size_t count = V ? V : a.stride / kWidth, stride = count * kWidth;
@@ -86,6 +87,7 @@ class Assigner : public Prices {
         std::size_t scanned = 0, j;
         while (!pick<V>(distance, count, mu, j)) {
             if (bound_ - (static_cast<double>(mu[0]) - static_cast<double>(mu0)) < give_up_ && hopeless(a, scanned, mu[0])) return false;
+            if (V == 0 && scanned % Watch::kTurns == Watch::kTurns - 1 && watch_.after(Watch::kTurns * stride)) return false;
             const std::size_t i = static_cast<std::size_t>(owner_.data()[j]);
             const float* row = a.values + i * stride;
             scanned_.data()[scanned] = static_cast<std::int32_t>(j);

@@ -72,17 +72,69 @@ void check_dims(std::size_t d, std::size_t other) {
     require(d <= setwise::kMaxDims, "tokens have " + std::to_string(d) + " numbers, more than " + std::to_string(setwise::kMaxDims));
 }
 
-Numpy<double> affinity(const Tokens& q, const Tokens& x, const std::string& name) {
+// Asks Python every few milliseconds whether anybody still waits; None: nobody is asked.
+class Patience {
+  public:
+    explicit Patience(const nb::object& check) : check_(check), asks_(!check.is_none()) {}
+
+    // On the thread that called. False: give up, which it stays.
+    bool operator()() {
+        if (!asks_ || raised_) return !raised_;
+        const auto now = std::chrono::steady_clock::now();
+        if (now - last_ < std::chrono::milliseconds(4)) return true;
+        nb::gil_scoped_acquire acquire;
+        try {
+            check_();
+        } catch (nb::python_error& error) {
+            raised_ = std::make_unique<nb::python_error>(error);
+            return false;
+        }
+        last_ = std::chrono::steady_clock::now();
+        return true;
+    }
+    // With the GIL: throws what the check raised.
+    void rethrow() {
+        if (raised_) throw nb::python_error(*raised_);
+    }
+
+  private:
+    const nb::object& check_;
+    const bool asks_;
+    std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+    std::unique_ptr<nb::python_error> raised_;
+};
+
+// Lets every thread of a call stop; the one that made it asks.
+class Stopper {
+  public:
+    explicit Stopper(Patience& patience) : patience_(patience) {}
+    setwise::Stop stop() { return {&Stopper::asked, this}; }
+    bool operator()() {
+        if (std::this_thread::get_id() == asker_ && !patience_()) given_up_ = true;
+        return given_up_;
+    }
+
+  private:
+    static bool asked(void* self) { return (*static_cast<Stopper*>(self))(); }
+    Patience& patience_;
+    const std::thread::id asker_ = std::this_thread::get_id();
+    std::atomic<bool> given_up_{false};
+};
+
+Numpy<double> affinity(const Tokens& q, const Tokens& x, const std::string& name, const nb::object& check) {
     const setwise::Level& at = level(name);
     const std::size_t n = q.shape(0), m = x.shape(0), d = q.shape(1);
     check_dims(d, x.shape(1));
-    auto out = std::make_unique<double[]>(n * m);
+    std::unique_ptr<double[]> out(new double[n * m]);  // not zeroed: that alone takes long where it is large
     bool finite;
+    Patience patience(check);
     {
         nb::gil_scoped_release release;
+        Stopper stopper(patience);
         finite = at.all_finite(bits(q), n * d) && at.all_finite(bits(x), m * d);
-        if (finite) at.affinity(bits(q), n, bits(x), m, d, out.get());
+        if (finite) at.affinity(bits(q), n, bits(x), m, d, out.get(), stopper.stop());
     }
+    patience.rethrow();
     require(finite, "tokens hold NaN or infinity");
     return numpy(std::move(out), {n, m});
 }
@@ -162,7 +214,7 @@ void require_finite(const std::vector<char>& finite) {
 }
 
 // values, gaps (b,); columns (sum n), row prices (sum n), column prices (sum m), one matrix after the other.
-nb::tuple assign(const std::vector<AnyMatrix>& matrices, std::size_t threads, const std::string& name) {
+nb::tuple assign(const std::vector<AnyMatrix>& matrices, std::size_t threads, const std::string& name, const nb::object& check) {
     const setwise::Level& at = level(name);
     const std::size_t count = matrices.size();
     const Places places(matrices);
@@ -171,17 +223,21 @@ nb::tuple assign(const std::vector<AnyMatrix>& matrices, std::size_t threads, co
     auto matched = std::make_unique<std::int32_t[]>(rows);
     auto row_prices = std::make_unique<double[]>(rows), column_prices = std::make_unique<double[]>(columns);
     std::vector<char> finite(count, 1);
+    Patience patience(check);
     {
         nb::gil_scoped_release release;
+        Stopper stopper(patience);
         parallel(threads, count, [&](std::size_t b) {
+            if (stopper()) return;
             setwise::Solution solution;
             solution.columns = matched.get() + places.rows[b];
             solution.row_prices = row_prices.get() + places.rows[b];
             solution.column_prices = column_prices.get() + places.columns[b];
-            finite[b] = at.assign(kept_solver(at), places.views[b], solution, gaps[b]);
+            finite[b] = at.assign(kept_solver(at), places.views[b], stopper.stop(), solution, gaps[b]) != setwise::Solved::not_finite;
             values[b] = solution.value;
         });
     }
+    patience.rethrow();
     require_finite(finite);
     return nb::make_tuple(numpy(std::move(values), {count}), numpy(std::move(gaps), {count}), numpy(std::move(matched), {rows}),
                           numpy(std::move(row_prices), {rows}), numpy(std::move(column_prices), {columns}));
@@ -233,35 +289,6 @@ class Block {
     Array<std::int32_t, 1> sums_;
     Array<float, 2> means_;
     bool gated_ = false;
-};
-
-// Asks Python every few milliseconds whether anybody still waits.
-class Patience {
-  public:
-    explicit Patience(const nb::object& check) : check_(check) {}
-
-    bool operator()() {
-        const auto now = std::chrono::steady_clock::now();
-        if (now - last_ < std::chrono::milliseconds(4)) return true;
-        last_ = now;
-        nb::gil_scoped_acquire acquire;
-        try {
-            check_();
-        } catch (nb::python_error& error) {
-            raised_ = std::make_unique<nb::python_error>(error);
-            return false;
-        }
-        return true;
-    }
-    // With the GIL: throws what the check raised.
-    void rethrow() {
-        if (raised_) throw nb::python_error(*raised_);
-    }
-
-  private:
-    const nb::object& check_;
-    std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
-    std::unique_ptr<nb::python_error> raised_;
 };
 
 class Ranker {
@@ -340,15 +367,18 @@ NB_MODULE(_kernel, m) {
         return names;
     }, "The instruction levels of this machine, the best last.");
     m.def("affinity", &affinity, nb::arg("q").noconvert(), nb::arg("x").noconvert(), nb::arg("level") = "",
+          nb::arg("check") = nb::none(),
           "Exact inner products of two sets of float16 tokens, (n, d) and (m, d), rounded once: float64 (n, m).\n\n"
-          "Raises ValueError when d differs, is more than 2**21, or a number is not finite.");
+          "Raises ValueError when d differs, is more than 2**21, or a number is not finite, and whatever `check` raises.");
     m.def("squares", &squares, nb::arg("tokens").noconvert(), nb::arg("level") = "",
           "Exact squared norms of float16 tokens (n, d), each rounded once: float64 (n,).\n\n"
           "Raises ValueError when d is more than 2**21 or a number is not finite.");
     m.def("assign", &assign, nb::arg("matrices").noconvert(), nb::arg("threads") = 1, nb::arg("level") = "",
+          nb::arg("check") = nb::none(),
           "Optimal assignments of matrices in any layout: values, gaps, columns (-1: none), row and column prices, the last\n"
           "three of all matrices one after the other.\n\n"
-          "Raises ValueError when a matrix is not of a floating-point type or holds NaN or infinity.");
+          "Raises ValueError when a matrix is not of a floating-point type or holds NaN or infinity, and whatever `check`\n"
+          "raises.");
     nb::class_<Block>(m, "Block", "Sets that lie together in memory; keeps the arrays alive.")
         .def(nb::init<const Tokens&, const Array<std::int64_t, 1>&, const Array<double, 1>&>(), nb::arg("tokens").noconvert(),
              nb::arg("offsets").noconvert(), nb::arg("squares").noconvert())

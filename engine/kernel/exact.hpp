@@ -16,11 +16,11 @@ using Wide = __int128;
 template <typename Int>
 class Prover {
   public:
-    // Tries the float32 matching; false: it may not be optimal, or is tight almost everywhere.
+    // Tries the float32 matching; false: it may not be optimal, or is tight almost everywhere, or stopped.
     // entry(i, j): the exact integer of row i and column j. per_unit: integers in 1.0 of the float matrix.
     // entry_error: how far a float entry may lie from the exact one.
     template <typename Entry>
-    bool sparse(const Matrix& a, const Assigner& floats, double per_unit, double entry_error, const Entry& entry) {
+    bool sparse(const Matrix& a, const Assigner& floats, double per_unit, double entry_error, const Entry& entry, Watch& watch) {
         reserve(a);
         edges_.get(edge_limit(a));
         // A slack of the float matrix is off by two entries and by the rounding of two sums and two prices.
@@ -34,6 +34,7 @@ class Prover {
         }
         std::size_t edges = 0;
         for (std::size_t i = 0; i < a.rows; ++i) {
+            if (watch.after(a.stride + kEntrySteps)) return false;
             const std::size_t own = static_cast<std::size_t>(floats.columns()[i]);
             column_.data()[i] = static_cast<std::int32_t>(own);
             const Int mine = matched_.data()[i] = entry(i, own);
@@ -43,27 +44,27 @@ class Prover {
                 for (; near; near &= near - 1) {
                     const std::size_t column = j + static_cast<std::size_t>(__builtin_ctzll(near));
                     if (column == own || column >= a.cols) continue;
-                    if (edges == edge_limit(a)) return false;
+                    if (edges == edge_limit(a) || watch.after(kEntrySteps)) return false;
                     edges_.data()[edges++] = {static_cast<std::int32_t>(i), static_cast<std::int32_t>(column), entry(i, column) - mine};
                 }
             }
         }
-        return settle(a, floats, edges) && little_changed(a, (listed - off - lower) * 0.5 * per_unit);
+        return settle(a, floats, edges, watch) && little_changed(a, (listed - off - lower) * 0.5 * per_unit);
     }
 
     // All of it in integers, from the prices of `floats`. False: stopped.
     template <typename Entry>
-    bool dense(const Matrix& a, const Assigner& floats, double per_unit, const Entry& entry, const Stop& stop) {
+    bool dense(const Matrix& a, const Assigner& floats, double per_unit, const Entry& entry, Watch& watch) {
         reserve(a);
         Int* all_entries = entries_.get(a.rows * a.cols);
         for (std::size_t i = 0; i < a.rows; ++i)
-            for (std::size_t j = 0; j < a.cols; ++j) all_entries[i * a.cols + j] = entry(i, j);
-        start(a, floats, per_unit);
-        for (std::size_t i = 0; i < a.rows; ++i) {
-            if (column_.data()[i] >= 0) continue;
-            if (stop.asked != nullptr && stop.asked(stop.context)) return false;
-            augment(a, i);
-        }
+            for (std::size_t j = 0; j < a.cols; ++j) {
+                if (watch.after(kEntrySteps)) return false;
+                all_entries[i * a.cols + j] = entry(i, j);
+            }
+        if (!start(a, floats, per_unit, watch)) return false;
+        for (std::size_t i = 0; i < a.rows; ++i)
+            if (column_.data()[i] < 0 && !augment(a, i, watch)) return false;
         for (std::size_t i = 0; i < a.rows; ++i) matched_.data()[i] = at(a, i, column_of(i));
         return true;
     }
@@ -80,6 +81,8 @@ class Prover {
     }
 
   private:
+    static constexpr std::size_t kEntrySteps = 256;  // of Watch: an exact entry takes some tenths of a microsecond
+
     void reserve(const Matrix& a) {
         column_.get(a.rows);
         matched_.get(a.rows);
@@ -99,8 +102,8 @@ class Prover {
 
     static Int rounded(double value) { return static_cast<Int>(__builtin_rint(value)); }
 
-    // Raises prices until no listed edge pays. False: a better matching may exist.
-    bool settle(const Matrix& a, const Assigner& floats, std::size_t edges) {
+    // Raises prices until no listed edge pays. False: a better matching may exist, or stopped.
+    bool settle(const Matrix& a, const Assigner& floats, std::size_t edges, Watch& watch) {
         Int* p = prices_.data();
         for (std::size_t round = 0; round <= a.rows; ++round) {
             bool changed = false;
@@ -114,6 +117,7 @@ class Prover {
                 changed = true;
             }
             if (!changed) return true;
+            if (watch.after(4 * edges)) return false;
         }
         return false;
     }
@@ -127,12 +131,13 @@ class Prover {
 
     Int at(const Matrix& a, std::size_t i, std::size_t j) const { return entries_.data()[i * a.cols + j]; }
 
-    void start(const Matrix& a, const Assigner& floats, double per_unit) {
+    bool start(const Matrix& a, const Assigner& floats, double per_unit, Watch& watch) {
         for (std::size_t j = 0; j < a.cols; ++j) {
             prices_.data()[j] = a.square() ? rounded(static_cast<double>(floats.prices()[j]) * per_unit) : 0;
             owner_.data()[j] = -1;
         }
         for (std::size_t i = 0; i < a.rows; ++i) {
+            if (watch.after(4 * a.cols)) return false;
             Int best = at(a, i, 0) - prices_.data()[0];
             for (std::size_t j = 1; j < a.cols; ++j) {
                 const Int here = at(a, i, j) - prices_.data()[j];
@@ -146,9 +151,10 @@ class Prover {
                     break;
                 }
         }
+        return true;
     }
 
-    void augment(const Matrix& a, std::size_t start) {
+    bool augment(const Matrix& a, std::size_t start, Watch& watch) {
         Int* d = distance_.data();
         bool* scanned = scanned_.data();
         for (std::size_t j = 0; j < a.cols; ++j) {
@@ -164,6 +170,7 @@ class Prover {
                 if (!scanned[k] && (j == a.cols || d[k] < d[j] || (d[k] == d[j] && owner_.data()[k] < 0 && owner_.data()[j] >= 0))) j = k;
             mu = d[j];
             if (owner_.data()[j] < 0) break;
+            if (watch.after(4 * a.cols)) return false;
             scanned[j] = true;
             const std::size_t i = static_cast<std::size_t>(owner_.data()[j]);
             const Int shift = mu - (prices_.data()[j] - at(a, i, j));
@@ -181,7 +188,7 @@ class Prover {
             const std::int32_t next = column_.data()[i];
             owner_.data()[j] = static_cast<std::int32_t>(i);
             column_.data()[i] = static_cast<std::int32_t>(j);
-            if (i == start) return;
+            if (i == start) return true;
             j = static_cast<std::size_t>(next);
         }
     }

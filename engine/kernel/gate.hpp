@@ -127,9 +127,9 @@ void gate_strip(const GateView& x, const std::int8_t* codes, std::size_t m, std:
 #endif
 
 // out (m, stride): <a^_i, b^_j> + offsets[i] for candidate row j and query column i; largest (stride): of each column.
-// `rest` holds the codes when d is no multiple of 4.
+// `rest` holds the codes when d is no multiple of 4. Stopped, not all of it is written.
 inline void gate_products(const GateView& x, std::size_t m, std::size_t n, std::size_t d, const GateQuery& q, const float* offsets, std::size_t stride,
-                          Buffer<std::int8_t>& rest, float* out, float* largest) {
+                          Buffer<std::int8_t>& rest, float* out, float* largest, Watch& watch) {
     for (std::size_t i = 0; i < stride; ++i) largest[i] = -kHuge;
 #if SETWISE_LEVEL >= 3
     const std::size_t whole = (d + 3) / 4 * 4;
@@ -141,6 +141,7 @@ inline void gate_products(const GateView& x, std::size_t m, std::size_t n, std::
     }
     for (std::size_t first = 0; first < stride;) {
         const std::size_t take = smaller((stride - first) / kWidth, kGateStrip);
+        if (watch.after(take * m * d / 16)) return;
         const std::uint8_t* packed = q.packed.data() + first * 4;
         const float *scales = q.scales.data() + first, *add = offsets + first;
         const std::size_t tail = n > first + (take - 1) * 16 ? n - first - (take - 1) * 16 : 16;
@@ -155,7 +156,7 @@ inline void gate_products(const GateView& x, std::size_t m, std::size_t n, std::
         first += take * kWidth;
     }
 #else
-    static_cast<void>(m), static_cast<void>(n), static_cast<void>(d), static_cast<void>(x), static_cast<void>(q), static_cast<void>(offsets), static_cast<void>(rest), static_cast<void>(out);
+    static_cast<void>(watch), static_cast<void>(m), static_cast<void>(n), static_cast<void>(d), static_cast<void>(x), static_cast<void>(q), static_cast<void>(offsets), static_cast<void>(rest), static_cast<void>(out);
 #endif
 }
 

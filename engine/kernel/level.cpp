@@ -38,8 +38,8 @@ const Level SETWISE_TABLE = {
     },
     []() -> void* { return new here::Solver; },
     [](void* solver) { delete static_cast<here::Solver*>(solver); },
-    [](void* solver, const MatrixView& matrix, Solution& solution, double& gap) {
-        return static_cast<here::Solver*>(solver)->assign(matrix, solution, gap) == here::Solved::yes;
+    [](void* solver, const MatrixView& matrix, const Stop& stop, Solution& solution, double& gap) {
+        return static_cast<here::Solver*>(solver)->assign(matrix, stop, solution, gap);
     },
     []() -> void* { return new here::Approximator; },
     [](void* approximator) { delete static_cast<here::Approximator*>(approximator); },

@@ -7,8 +7,8 @@ namespace setwise {
 
 struct Level {
     const char* name;
-    // out[i][j] = <q_i, x_j>, exact and rounded once; finite q (n, d), x (m, d), d <= kMaxDims.
-    void (*affinity)(const Half* q, std::size_t n, const Half* x, std::size_t m, std::size_t d, double* out);
+    // out[i][j] = <q_i, x_j>, exact and rounded once; finite q (n, d), x (m, d), d <= kMaxDims. False: stopped.
+    bool (*affinity)(const Half* q, std::size_t n, const Half* x, std::size_t m, std::size_t d, double* out, const Stop& stop);
     // out[i] = <x_i, x_i> likewise; x (count, d).
     void (*squares)(const Half* x, std::size_t count, std::size_t d, double* out);
     bool (*all_finite)(const Half* values, std::size_t count);
@@ -22,11 +22,10 @@ struct Level {
     void (*delete_weigher)(void* weigher);
     Outcome (*weigh)(void* weigher, const SetView& x, const Plan& plan, double least, const Stop& stop, Solution& solution);
 
-    // The optimal assignment of a matrix; false when an entry is not finite. One thread a solver.
+    // The optimal assignment of a matrix. One thread a solver.
     void* (*new_solver)();
     void (*delete_solver)(void* solver);
-    bool (*assign)(void* solver, const MatrixView& matrix, Solution& solution, double& gap);
-
+    Solved (*assign)(void* solver, const MatrixView& matrix, const Stop& stop, Solution& solution, double& gap);
 
     // Cheaper matchings; false when an entry is not finite. One thread an approximator.
     void* (*new_approximator)();

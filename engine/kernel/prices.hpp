@@ -7,7 +7,7 @@
 #pragma once
 
 #include "memory.hpp"
-#include "types.hpp"
+#include "watch.hpp"
 
 namespace setwise::SETWISE_NAMESPACE {
 
@@ -37,6 +37,9 @@ struct Matrix {
 
 class Prices {
   public:
+    // Asked by what takes long; what was stopped has no meaning.
+    Watch& watch() { return watch_; }
+
     // A bound from two passes over the matrix. Exact but for rounding(), to which `extent` matters: no entry is larger.
     double tight_bound(const Matrix& a, double extent) {
         reserve(a);
@@ -115,8 +118,10 @@ class Prices {
         float* prices = prices_.data();
         for (std::size_t j = 0; j < a.stride; j += kWidth) store(prices + j, all(a.square() ? -kHuge : 0.0f));
         if (!a.square()) return;
-        for (std::size_t i = 0; i < a.rows; ++i)
+        for (std::size_t i = 0; i < a.rows; ++i) {
+            if (i % Watch::kTurns == 0 && watch_.after(Watch::kTurns * a.stride)) return;
             for (std::size_t j = 0; j < a.stride; j += kWidth) store(prices + j, max(load(prices + j), load(a.row(i) + j)));
+        }
         for (std::size_t j = 0; j < a.stride; j += kWidth) store(prices + j, 0.5f * load(prices + j) * load(live_.data() + j));
     }
 
@@ -155,7 +160,7 @@ class Prices {
         std::memcpy(scaling_.data(), live_.data(), a.stride * sizeof(float));
         pass<V, true>(a, scale);
         scale_columns<V>(a);
-        for (int t = 1; t < iterations; ++t) {
+        for (int t = 1; t < iterations && !watch_.stopped(); ++t) {
             pass<V, false>(a, scale);
             scale_columns<V>(a);
         }
@@ -176,6 +181,7 @@ class Prices {
 #pragma GCC unroll 8
         for (std::size_t v = 0; v < count; ++v) sums[v] = all(0.0f);
         for (std::size_t i = 0; i < a.rows; ++i) {
+            if (V == 0 && i % Watch::kTurns == 0 && watch_.after(Watch::kTurns * a.stride)) break;
             float* k = kernel_.data() + i * a.stride;
             if constexpr (First) exponentials<V>(a, i, scale, k);
             Floats total = all(0.0f);
@@ -224,6 +230,7 @@ class Prices {
         }
         double total = 0.0;
         for (std::size_t i = 0; i < a.rows; ++i) {
+            if (V == 0 && i % Watch::kTurns == 0 && watch_.after(Watch::kTurns * a.stride)) break;
             Floats best = all(-kHuge);
 #pragma GCC unroll 8
             for (std::size_t v = 0; v < count; ++v) best = max(best, load(a.row(i) + v * kWidth) - load(prices + v * kWidth));
@@ -263,6 +270,7 @@ class Prices {
     Buffer<std::int32_t> owner_, previous_, scanned_, index_, column_;
     Buffer<std::uint64_t> free_;
     double bound_ = 0.0, largest_entry_ = 0.0;
+    Watch watch_;
 };
 
 }  // namespace setwise::SETWISE_NAMESPACE

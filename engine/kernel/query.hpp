@@ -76,12 +76,15 @@ class Weigher {
     // Rules out a candidate whose matched sum is below `least`, or solves and proves it.
     Outcome weigh(const SetView& x, const Plan& plan, double least, const Stop& stop, Solution& solution) {
         x_ = x;
+        Watch& watch = assigner_.watch();
+        watch.begin(stop);
         if (q_.n == 0 || x.m == 0) return nothing(solution);
         const bool prune = plan.prune && least > -1e300;
         Outcome outcome;
         if (prune && kHasGate && plan.gate && x.gate.codes != nullptr && !q_.containment && gated(plan, least, outcome)) return outcome;
+        if (watch.stopped()) return {Stage::stopped, 0.0};
         if (!all_finite(x.tokens, x.m * q_.d)) return {Stage::damaged, 0.0};
-        products();
+        if (!products(watch)) return {Stage::stopped, 0.0};
         const double slack = float_slack();
         const Matrix a = oriented(products_.data(), x.m);
         if (prune) {
@@ -91,25 +94,28 @@ class Weigher {
         const double entry = q_.containment ? 1.0 : q_.exact.largest * __builtin_sqrt(x.square);
         if (prune && a.square()) {
             const double tight = assigner_.tight_bound(a, entry) + assigner_.rounding(a) + slack;
+            if (watch.stopped()) return {Stage::stopped, 0.0};
             if (tight < least) return {Stage::dual, tight};
         }
         if (prune || a.square()) {
             const double dual = assigner_.dual_bound(a, kIterations, entry) + assigner_.rounding(a) + slack;
+            if (watch.stopped()) return {Stage::stopped, 0.0};
             if (prune && dual < least) return {Stage::dual, dual};
         } else {
             assigner_.no_bound(a, entry);
         }
-        const Found found = assigner_.solve(a, prune ? least - slack : -1e308, stop);
+        const Found found = assigner_.solve(a, prune ? least - slack : -1e308);
         if (found == Found::stopped) return {Stage::stopped, 0.0};
         if (found == Found::below) return {Stage::dual, assigner_.bound() + slack};
         if (prune) {
             const double bound = assigner_.feasible_bound(a) + assigner_.rounding(a) + slack;
             if (bound < least) return {Stage::dual, bound};
         }
-        return prove(a, stop, solution);
+        return prove(a, watch, solution);
     }
 
   private:
+    static constexpr std::size_t kPiece = std::size_t{1} << 26;  // products of numbers
     static constexpr int kIterations = 4, kGateIterations = 3;  // of Sinkhorn, as measured (docs/decisions/0082)
 
     Outcome nothing(Solution& solution) const {
@@ -140,7 +146,8 @@ class Weigher {
         const GateQuery& gate = square ? q_.centred : q_.whole;
         float* out = products_.get(m * q_.stride);
         float* columns = column_largest_.get(q_.stride);
-        gate_products(x_.gate, m, q_.n, q_.d, gate, offsets, q_.stride, codes_, out, columns);
+        gate_products(x_.gate, m, q_.n, q_.d, gate, offsets, q_.stride, codes_, out, columns, assigner_.watch());
+        if (assigner_.watch().stopped()) return false;
         slack += gate_slack(gate);
         // The columns' maxima come with the products, and rule out 9 of 10 candidates.
         const double bound = shift + slack + (m < q_.n ? row_bound() : column_bound());
@@ -149,6 +156,7 @@ class Weigher {
         const Matrix a = oriented(out, m);
         const double entry = (gate.norm + gate.error) * size_ + q_.exact.largest * centre_norm_;
         const double dual = a.square() ? assigner_.tight_bound(a, entry) : assigner_.dual_bound(a, kGateIterations, entry);
+        if (assigner_.watch().stopped()) return false;
         const double tighter = shift + slack + dual + assigner_.rounding(a);
         if (tighter < least) return outcome = {Stage::gate_dual, tighter}, true;
         return false;
@@ -219,29 +227,38 @@ class Weigher {
         return float_error() * size * (1.0 + 1e-9);
     }
 
-    void products() {
+    // False: stopped.
+    bool products(Watch& watch) {
         const std::size_t m = x_.m, d = q_.d;
         widen(x_.tokens, m * d, tokens_.get(m * d));
         float* out = products_.get(m * q_.stride);
-        multiply(tokens_.data(), m, d, q_.panel.data(), q_.stride, out);
-        if (q_.containment) scale(out);
+        // In pieces of some milliseconds; of the common sizes each is one.
+        const std::size_t rows = round_up(kPiece / (d * q_.stride + 1) + 1, kTileRows);
+        for (std::size_t j = 0; j < m; j += rows) {
+            if (j > 0 && watch.ask()) return false;
+            multiply(tokens_.data() + j * d, smaller(rows, m - j), d, q_.panel.data(), q_.stride, out + j * q_.stride);
+        }
+        if (q_.containment && !scale(out, watch)) return false;
         for (std::size_t j = 0; j < m; ++j)
             for (std::size_t i = q_.n; i < q_.stride; ++i) out[j * q_.stride + i] = -kHuge;
+        return true;
     }
 
     // Products to weighted cosines; the exact token squares of the candidate are needed for it.
-    void scale(float* out) {
+    bool scale(float* out, Watch& watch) {
         const std::size_t m = x_.m, d = q_.d;
         exact_.fill(tokens_.data(), m, d);
         exact_.squares(tokens_.data(), m, d, squares_.get(m));
         const double* squares = squares_.data();
         for (std::size_t j = 0; j < m; ++j) {
+            if (watch.after(4 * q_.n)) return false;
             for (std::size_t i = 0; i < q_.n; ++i) {
                 const double norms = __builtin_sqrt(q_.token_squares.data()[i] * squares[j]);
                 const double factor = norms > 0.0 ? q_.weights.data()[i] / norms : 0.0;
                 out[j * q_.stride + i] = static_cast<float>(out[j * q_.stride + i] * factor);
             }
         }
+        return true;
     }
 
     double row_column_bound() {
@@ -256,7 +273,7 @@ class Weigher {
         return rows < by_columns ? rows : by_columns;
     }
 
-    Outcome prove(const Matrix& a, const Stop& stop, Solution& solution) {
+    Outcome prove(const Matrix& a, Watch& watch, Solution& solution) {
         const double largest = largest_norm(tokens_.data(), x_.m, q_.d);
         narrow_ = split_suffices(q_.exact.largest, largest, q_.d);
         if (!narrow_) {
@@ -274,10 +291,11 @@ class Weigher {
         const double error = float_error() * entry_extent;
         if (entry_extent < kNarrow && assigner_.price_extent(a) < kNarrow) {
             const auto narrow = [&entry](std::size_t r, std::size_t c) { return static_cast<std::int64_t>(entry(r, c)); };
-            if (int_prover_.sparse(a, assigner_, fine, error, narrow)) return finish(a, int_prover_, fine, turned, solution);
+            if (int_prover_.sparse(a, assigner_, fine, error, narrow, watch)) return finish(a, int_prover_, fine, turned, solution);
         }
         const auto wide = [&entry](std::size_t r, std::size_t c) { return static_cast<Wide>(entry(r, c)); };
-        if (!wide_prover_.sparse(a, assigner_, fine, error, wide) && !wide_prover_.dense(a, assigner_, fine, wide, stop))
+        if (watch.stopped() || (!wide_prover_.sparse(a, assigner_, fine, error, wide, watch) &&
+                                (watch.stopped() || !wide_prover_.dense(a, assigner_, fine, wide, watch))))
             return {Stage::stopped, 0.0};
         return finish(a, wide_prover_, fine, turned, solution);
     }

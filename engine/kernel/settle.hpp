@@ -30,13 +30,14 @@ class Settler : public Assigner {
   public:
     // a: the rough matrix, which is refined in place; rows <= columns.
     Settled settle(const Matrix& a, float* values, const RoughSides& sides, const Stop& stop) {
+        watch_.begin(stop);
         values_ = values, sides_ = &sides, words_ = a.stride / kWords + 1;
         std::memset(known_.get(a.rows * words_), 0, a.rows * words_ * sizeof(std::uint64_t));
         exact_.get(a.rows * a.stride);
         pairs_.get(a.rows * a.cols), tight_.get(a.rows * a.cols);
         Settled out;
-        out.stopped = !solve_roughly(a, stop);
-        while (!out.stopped && refine(a, out)) out.stopped = !solve_again(a, stop);
+        out.stopped = !solve_roughly(a);
+        while (!out.stopped && refine(a, out)) out.stopped = !solve_again(a);
         if (!out.stopped) weigh(a, out);
         return out;
     }
@@ -44,14 +45,15 @@ class Settler : public Assigner {
   private:
     static constexpr int kIterations = 4;  // of Sinkhorn
 
-    bool solve_roughly(const Matrix& a, const Stop& stop) {
+    bool solve_roughly(const Matrix& a) {
         if (!a.square()) {
             no_bound(a, sides_->extent);
         } else {
             dual_bound(a, kIterations, sides_->extent);
+            if (watch_.stopped()) return false;
             if (short_.solve(a, prices_.data(), owner_.data(), column_.data())) return true;
         }
-        return Assigner::solve(a, -1e308, stop) != Found::stopped;
+        return Assigner::solve(a, -1e308) != Found::stopped;
     }
 
     // Computes what may contradict the matching. False: nothing does.
@@ -113,8 +115,8 @@ class Settler : public Assigner {
     bool known(std::size_t i, std::size_t j) const { return (known_.data()[i * words_ + j / kWords] >> (j % kWords) & 1) != 0; }
 
     // From the prices of before: rows whose column is still their best keep it, the others search anew.
-    bool solve_again(const Matrix& a, const Stop& stop) {
-        if (!a.square()) return Assigner::solve(a, -1e308, stop) != Found::stopped;
+    bool solve_again(const Matrix& a) {
+        if (!a.square()) return Assigner::solve(a, -1e308) != Found::stopped;
         for (std::size_t i = 0; i < a.rows; ++i) {
             Floats best = all(-kHuge);
             for (std::size_t j = 0; j < a.stride; j += kWidth) best = max(best, load(a.row(i) + j) - load(prices_.data() + j));
@@ -123,7 +125,7 @@ class Settler : public Assigner {
             column_.data()[i] = -1, owner_.data()[own] = -1;
             free_.data()[own / kWords] |= std::uint64_t{1} << (own % kWords);
         }
-        return Assigner::solve(a, -1e308, stop) != Found::stopped;
+        return Assigner::solve(a, -1e308) != Found::stopped;
     }
 
     // After a refine() that found nothing: a row's best is its own entry or one of the known, nearly tight ones.

@@ -9,32 +9,34 @@
 
 namespace setwise::SETWISE_NAMESPACE {
 
-enum class Solved { yes, not_finite };  // not finite, or beyond 1e300
-
 class Solver {
   public:
-    Solved assign(const MatrixView& view, Solution& solution, double& gap) {
+    Solved assign(const MatrixView& view, const Stop& stop, Solution& solution, double& gap) {
+        Watch& watch = assigner_.watch();
+        watch.begin(stop);
         turned_ = view.n > view.m;
         rows_ = turned_ ? view.m : view.n, columns_ = turned_ ? view.n : view.m;
-        if (!measure(view)) return Solved::not_finite;
+        if (!measure(view, watch)) return watch.stopped() ? Solved::stopped : Solved::not_finite;
         for (std::size_t i = 0; i < view.n; ++i) solution.columns[i] = -1;
         if (rows_ == 0) return trivial(view, solution, gap);
-        const Matrix a = floats();
+        const Matrix a = floats(watch);
         if (a.square())
             assigner_.dual_bound(a, kIterations, 1.0);
         else
             assigner_.no_bound(a, 1.0);
-        assigner_.solve(a, -1e308, Stop{});
+        if (assigner_.solve(a, -1e308) == Found::stopped) return Solved::stopped;
         if (narrow_ && assigner_.price_extent(a) < 1.5) {
             const auto entry = [this](std::size_t i, std::size_t j) { return static_cast<std::int64_t>(at(i, j) * kNarrowUnits); };
-            if (int_.sparse(a, assigner_, kNarrowUnits, kRoundoff, entry)) {
+            if (int_.sparse(a, assigner_, kNarrowUnits, kRoundoff, entry, watch)) {
                 write(a, int_, -60, solution, gap);
                 return Solved::yes;
             }
         }
         const auto entry = [this](std::size_t i, std::size_t j) { return static_cast<Wide>(__builtin_rint(at(i, j) * kWideUnits)); };
-        if (wide_.sparse(a, assigner_, kWideUnits, kRoundoff, entry) || wide_.dense(a, assigner_, kWideUnits, entry, Stop{}))
-            write(a, wide_, -97, solution, gap);
+        if (watch.stopped() || (!wide_.sparse(a, assigner_, kWideUnits, kRoundoff, entry, watch) &&
+                                (watch.stopped() || !wide_.dense(a, assigner_, kWideUnits, entry, watch))))
+            return Solved::stopped;
+        write(a, wide_, -97, solution, gap);
         return Solved::yes;
     }
 
@@ -53,11 +55,11 @@ class Solver {
     }
 
     // Reads rows, of the shorter side, where they lie, or a copy where entries of a row are not neighbours. Finds the scale;
-    // false when an entry is not finite or too large.
-    bool measure(const MatrixView& view) {
+    // false when an entry is not finite or too large, or stopped.
+    bool measure(const MatrixView& view, Watch& watch) {
         const std::ptrdiff_t down = turned_ ? view.column_stride : view.row_stride, right = turned_ ? view.row_stride : view.column_stride;
         source_ = view.values, stride_ = static_cast<std::size_t>(down), bits_ = view.bits;
-        if (right != 1 || down < 0) copy(view, down, right);
+        if ((right != 1 || down < 0) && !copy(view, down, right, watch)) return false;
         const double size = bits_ == 64 ? largest<double, std::uint64_t>() : bits_ == 32 ? largest<float, std::uint32_t>() : largest<Half, std::uint16_t>();
         if (!(size <= kLargest)) return false;
         exponent_ = 0;
@@ -67,16 +69,19 @@ class Solver {
         return true;
     }
 
-    void copy(const MatrixView& view, std::ptrdiff_t down, std::ptrdiff_t right) {
+    bool copy(const MatrixView& view, std::ptrdiff_t down, std::ptrdiff_t right, Watch& watch) {
         double* out = copied_.get(rows_ * columns_);
-        for (std::size_t i = 0; i < rows_; ++i)
+        for (std::size_t i = 0; i < rows_; ++i) {
+            if (watch.after(8 * columns_)) return false;
             for (std::size_t j = 0; j < columns_; ++j) {
                 const std::ptrdiff_t place = static_cast<std::ptrdiff_t>(i) * down + static_cast<std::ptrdiff_t>(j) * right;
                 out[i * columns_ + j] = view.bits == 64   ? static_cast<const double*>(view.values)[place]
                                         : view.bits == 32 ? whole(static_cast<const float*>(view.values)[place])
                                                           : whole(static_cast<const Half*>(view.values)[place]);
             }
+        }
         source_ = out, stride_ = columns_, bits_ = 64;
+        return true;
     }
 
     // The size of the largest entry. As integers: sizes have the order of their bits, infinity and NaN above all others,
@@ -106,18 +111,21 @@ class Solver {
         return (value & 0x7c00u) == 0x7c00u ? __builtin_inf() : static_cast<double>(to_float(value));
     }
 
-    Matrix floats() {
+    Matrix floats(Watch& watch) {
         const std::size_t stride = padded(columns_);
         float* out = floats_.get(rows_ * stride);
-        narrow_ = bits_ == 64 ? convert<double>(out, stride) : bits_ == 32 ? convert<float>(out, stride) : convert<Half>(out, stride);
+        narrow_ = bits_ == 64   ? convert<double>(out, stride, watch)
+                  : bits_ == 32 ? convert<float>(out, stride, watch)
+                                : convert<Half>(out, stride, watch);
         return {out, rows_, columns_, stride};
     }
 
     // Scaled entries in float32; whether all are multiples of 1 / kNarrowUnits.
     template <typename T>
-    bool convert(float* out, std::size_t stride) const {
+    bool convert(float* out, std::size_t stride, Watch& watch) const {
         std::int64_t odd = 0;
         for (std::size_t i = 0; i < rows_; ++i, out += stride) {
+            if (watch.after(2 * stride)) return false;
             const T* row = static_cast<const T*>(source_) + i * stride_;
             for (std::size_t j = 0; j < columns_; ++j) {
                 const double value = whole(row[j]) * first_ * second_, units = value * kNarrowUnits;

@@ -13,7 +13,7 @@ using Half = std::uint16_t;  // the bits of an IEEE 754 binary16 number
 
 constexpr std::size_t kMaxDims = std::size_t{1} << 21;  // longest token: exact sums of its digits stay below 2^63
 
-// Asked now and then by long loops; true: stop, nobody waits for the answer.
+// Asked now and then by long loops (watch.hpp); true: stop, nobody waits for the answer.
 struct Stop {
     bool (*asked)(void*) = nullptr;
     void* context = nullptr;
@@ -53,6 +53,8 @@ struct Solution {
     double* row_prices = nullptr;     // (n)
     double* column_prices = nullptr;  // (m)
 };
+
+enum class Solved { yes, not_finite, stopped };  // not finite: or beyond 1e300
 
 enum class Stage { gate, gate_dual, bound, dual, solved, stopped, damaged };
 

@@ -21,6 +21,7 @@ using setwise::Level;
 using setwise::MatrixView;
 using setwise::Outcome;
 using setwise::Plan;
+using setwise::Solved;
 using setwise::Stage;
 using setwise::Stop;
 
@@ -70,7 +71,7 @@ MatrixView plain(const std::vector<T>& values, std::size_t n, std::size_t m) {
 
 void assign_as(const Level& level, void* solver, const MatrixView& view, const Matrix& a, double value, Judge& judge, const std::string& at) {
     Answer answer(a.n, a.m);
-    if (!level.assign(solver, view, answer.solution, answer.gap)) return judge.expect(false, at, "taken for not finite");
+    if (level.assign(solver, view, Stop{}, answer.solution, answer.gap) != Solved::yes) return judge.expect(false, at, "taken for not finite");
     judge.optimal(a, answer, value, at);
     judge.expect(std::isfinite(answer.gap), at, "the gap is not finite");
 }
@@ -120,15 +121,15 @@ void check_not_finite(const Settings& settings, Judge& judge) {
             std::vector<double> values(12, 1.0);
             values[7] = bad;
             Answer answer(3, 4);
-            judge.expect(!level->assign(solver.get(), plain(values, 3, 4), answer.solution, answer.gap), level->name, "NaN or infinity was taken");
+            judge.expect(level->assign(solver.get(), plain(values, 3, 4), Stop{}, answer.solution, answer.gap) == Solved::not_finite, level->name, "NaN or infinity was taken");
             const std::vector<float> narrow(values.begin(), values.end());
-            judge.expect(!level->assign(solver.get(), plain(narrow, 3, 4), answer.solution, answer.gap), level->name, "NaN or infinity was taken, float32");
+            judge.expect(level->assign(solver.get(), plain(narrow, 3, 4), Stop{}, answer.solution, answer.gap) == Solved::not_finite, level->name, "NaN or infinity was taken, float32");
         }
         for (const Half bad : {Half{0x7c00}, Half{0xfc00}, Half{0x7e01}}) {
             std::vector<Half> values(12, 0x3c00);
             values[5] = bad;
             Answer answer(4, 3);
-            judge.expect(!level->assign(solver.get(), plain(values, 4, 3), answer.solution, answer.gap), level->name, "NaN or infinity was taken, float16");
+            judge.expect(level->assign(solver.get(), plain(values, 4, 3), Stop{}, answer.solution, answer.gap) == Solved::not_finite, level->name, "NaN or infinity was taken, float16");
         }
     }
 }
@@ -186,7 +187,7 @@ void check_weigh(const Settings& settings, const Photos& photos, Judge& judge) {
                             for (const bool gate : {false, true}) weigh(*level, weigher.get(), problem, gate, least, judge, at);
                         std::vector<double> out(problem.a.values.size());
                         if (containment) continue;
-                        level->affinity(sets.q.values.data(), sets.q.n, sets.x.values.data(), sets.x.n, dims, out.data());
+                        level->affinity(sets.q.values.data(), sets.q.n, sets.x.values.data(), sets.x.n, dims, out.data(), Stop{});
                         judge.expect(out == problem.a.values, at, "affinities differ from the exact ones");
                     }
                 }
@@ -256,7 +257,7 @@ void check_threads(const Settings& settings, const Photos& photos, Judge& judge)
                         weigh(*level, weigher.get(), problem, true, problem.value, judge, at);
                         assign_every_way(*level, solver.get(), problem.a, problem.value, judge, at);
                         std::vector<double> out(problem.a.values.size());
-                        level->affinity(sets.q.values.data(), sets.q.n, sets.x.values.data(), sets.x.n, sets.q.m, out.data());
+                        level->affinity(sets.q.values.data(), sets.q.n, sets.x.values.data(), sets.x.n, sets.q.m, out.data(), Stop{});
                         judge.expect(out == problem.a.values, at, "affinities differ from the exact ones");
                     }
                 });

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 def levels() -> list[str]:
     """The instruction levels of this machine, the best last."""
 
-def affinity(q: Annotated[NDArray[numpy.float16], dict(shape=(None, None), order='C', device='cpu', writable=False)], x: Annotated[NDArray[numpy.float16], dict(shape=(None, None), order='C', device='cpu', writable=False)], level: str = '') -> NDArray[numpy.float64]:
+def affinity(q: Annotated[NDArray[numpy.float16], dict(shape=(None, None), order='C', device='cpu', writable=False)], x: Annotated[NDArray[numpy.float16], dict(shape=(None, None), order='C', device='cpu', writable=False)], level: str = '', check: object | None = None) -> NDArray[numpy.float64]:
     """
     Exact inner products of two sets of float16 tokens, (n, d) and (m, d), rounded once: float64 (n, m).
 
-    Raises ValueError when d differs, is more than 2**21, or a number is not finite.
+    Raises ValueError when d differs, is more than 2**21, or a number is not finite, and whatever `check` raises.
     """
 
 def squares(tokens: Annotated[NDArray[numpy.float16], dict(shape=(None, None), order='C', device='cpu', writable=False)], level: str = '') -> NDArray[numpy.float64]:
@@ -24,12 +24,13 @@ def squares(tokens: Annotated[NDArray[numpy.float16], dict(shape=(None, None), o
     Raises ValueError when d is more than 2**21 or a number is not finite.
     """
 
-def assign(matrices: Sequence[Annotated[NDArray, dict(shape=(None, None), device='cpu', writable=False)]], threads: int = 1, level: str = '') -> tuple:
+def assign(matrices: Sequence[Annotated[NDArray, dict(shape=(None, None), device='cpu', writable=False)]], threads: int = 1, level: str = '', check: object | None = None) -> tuple:
     """
     Optimal assignments of matrices in any layout: values, gaps, columns (-1: none), row and column prices, the last
     three of all matrices one after the other.
 
-    Raises ValueError when a matrix is not of a floating-point type or holds NaN or infinity.
+    Raises ValueError when a matrix is not of a floating-point type or holds NaN or infinity, and whatever `check`
+    raises.
     """
 
 class Block:
