@@ -58,10 +58,10 @@ class RawConnection:
             last = at + _FRAME >= len(data)
             self.socket.sendall(_frame(_DATA, _END_STREAM if end and last else 0, stream, data[at : at + _FRAME]))
 
-    def read(self, seconds: float) -> bytes:
-        """Whatever comes until the other side closes, or for so many seconds."""
+    def read(self, seconds: float, until: bytes = b"") -> bytes:
+        """Whatever comes until the other side closes, until this has come, or for so many seconds."""
         deadline, found = time.monotonic() + seconds, b""
-        while (left := deadline - time.monotonic()) > 0:
+        while (left := deadline - time.monotonic()) > 0 and not (until and until in found):
             self.socket.settimeout(left)
             try:
                 piece = self.socket.recv(65_536)

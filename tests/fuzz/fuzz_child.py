@@ -63,7 +63,7 @@ class Child:
             f"-max_len={most}",
             f"-rss_limit_mb={MEMORY_MB}",
             f"-artifact_prefix={crashes}/{self._name}-",
-            "-timeout=0",  # ours is by CPU time: the whole run may be told to stand still
+            "-timeout=86400",  # ours is by CPU time: the whole run may be told to stand still
             "-handle_term=0",
             "-handle_int=0",
         ]

@@ -67,7 +67,7 @@ def read_metadata(text: str, name: str) -> dict[str, MetadataValue]:
     """The stored metadata of the image `name`. Raises CorruptError naming it when the text is damaged."""
     try:
         metadata = json.loads(text)
-    except ValueError as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise CorruptError(f"metadata of image {_short(name)} is damaged ({error}); restore the catalog") from error
     if not isinstance(metadata, dict):
         raise CorruptError(f"metadata of image {_short(name)} is no JSON object; restore the catalog from a backup")
