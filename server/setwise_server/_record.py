@@ -44,8 +44,9 @@ class Record:
     unexamined: int = 0
 
     def add(self, stage: str, seconds: float) -> None:
-        """So many seconds went into this stage."""
-        self.stages[stage] = self.stages.get(stage, 0.0) + seconds
+        """So many seconds went into this stage; none for one that did not run."""
+        if seconds:
+            self.stages[stage] = self.stages.get(stage, 0.0) + seconds
 
     def counts(self) -> dict[str, int]:
         """What was counted, by name."""

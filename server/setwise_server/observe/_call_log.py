@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc
 
+from setwise_server._record import Record
 from setwise_server._visit import Visit
 from setwise_server.observe._damper import Damper
 from setwise_server.observe._outcome import Outcome
@@ -63,7 +64,7 @@ class CallLog:
             return
         fields = _fields(visit, outcome)
         if log is slow:
-            fields |= {"asked": visit.record.asked, "counts": visit.record.counts()}
+            fields |= _explained(visit.record)
         if untold:
             fields["untold"] = untold
         head = f"slow {visit.rpc}" if log is slow else visit.rpc
@@ -84,3 +85,8 @@ def _fields(visit: Visit, outcome: Outcome) -> dict[str, Any]:
         "trace_id": visit.trace_id,
     }
     return {name: value for name, value in fields.items() if value not in ("", {})}
+
+
+def _explained(record: Record) -> dict[str, Any]:
+    told = {"asked": record.asked, "counts": record.counts() if record.searches else {}}
+    return {name: value for name, value in told.items() if value}

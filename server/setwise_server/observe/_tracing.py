@@ -106,7 +106,7 @@ class Tracing:
         begun = time_ns() - int(outcome.seconds * 1e9)
         stages = dict(visit.record.stages)
         for stage in (*STAGES, *(stages.keys() - set(STAGES))):
-            if stages.get(stage):
+            if stage in stages:
                 ended = begun + int(stages[stage] * 1e9)
                 self._tracer.start_span(f"setwise.{stage}", parent, start_time=begun).end(ended)
                 begun = ended

@@ -18,7 +18,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from setwise_engine.errors import Unavailable
 from setwise_server import observe
 from setwise_server._visit import Visit
-from setwise_server.observe import Observer
+from setwise_server.observe import Observer, _tracing
 from setwise_server.security import Access, Caller
 from setwise_server.settings import Observe
 
@@ -141,7 +141,8 @@ def test_only_what_is_the_servers_fault_is_an_error(
     assert attributes(span)["error.type"] == "REASON"
 
 
-def test_a_collector_that_is_away_does_not_hold_up_the_end() -> None:
+def test_a_collector_that_is_away_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_tracing, "EXPORT_S", 0.2)
     begun = time.monotonic()
     observed("127.0.0.1:1", {})
 
@@ -162,7 +163,7 @@ def test_nothing_of_opentelemetry_is_imported_where_nothing_is_traced() -> None:
     code = """
 import sys
 from setwise_server.serve import Server
-from setwise_server.observe import Observer
+from setwise_server.observe import Observer, _tracing
 Observer()
 print([name for name in sys.modules if name.startswith("opentelemetry")])
 """
