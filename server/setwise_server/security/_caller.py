@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from enum import IntEnum
 
 __all__ = ["ANONYMOUS", "Access", "Caller"]
@@ -19,10 +20,12 @@ class Access(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """name: of the key or certificate, as logs, metrics and limits know the caller."""
+    """name: of the key or certificate, as logs, metrics and limits know the caller. expired: the last day on which it
+    worked, when that is over; None as long as it works."""
 
     name: str
     access: Access
+    expired: date | None = None
 
 
 ANONYMOUS = Caller("anonymous", Access.NONE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from setwise_server._errors import ForbiddenError, UnauthenticatedError
 from setwise_server.security._caller import ANONYMOUS, Caller
@@ -40,22 +41,23 @@ class Guard:
         """Who calls: the owner of the key, else of the certificate, else anonymous.
 
         metadata: of the call, keys in lower case. auth_context: of the connection, as gRPC gives it.
-        Raises UnauthenticatedError for a key that is not known, and for any that expired.
+        Raises UnauthenticatedError for a key that is not known.
         """
         known = self._callers()
         header = metadata.get(KEY_HEADER)
         entry = _by_certificate(known, auth_context) if header is None else _by_key(known, header)
         if entry is None:
             return self._anonymous
-        if entry.expired():
-            raise UnauthenticatedError(
-                f'"{entry.caller.name}" expired on {entry.expires}; ask the server\'s owner for a new key or entry',
-                field=KEY_HEADER,
-            )
-        return entry.caller
+        return replace(entry.caller, expired=entry.expires) if entry.expired() else entry.caller
 
     def check(self, caller: Caller, method: str) -> None:
-        """Raises UnauthenticatedError for one without a key, ForbiddenError for a known one, who may not call this."""
+        """Raises UnauthenticatedError for one without a key or whose key expired, ForbiddenError for any other who may
+        not call this."""
+        if caller.expired is not None:
+            raise UnauthenticatedError(
+                f'"{caller.name}" expired on {caller.expired}; ask the server\'s owner for a new key or entry',
+                field=KEY_HEADER,
+            )
         needed = RULES.get(method)
         if needed is not None and caller.access >= needed:
             return

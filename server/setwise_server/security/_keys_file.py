@@ -62,7 +62,7 @@ def parse_keys(data: bytes, path: str) -> tuple[Entry, ...]:
         raise InvalidInput(f"{path} is no TOML: {told}", field="--keys") from error
     for kind in document:
         if kind not in _FIELDS:
-            _refuse(path, f'"{kind[:80]}" means nothing here; there are [[key]] and [[certificate]]')
+            _refuse(path, f"{_shown(kind)} means nothing here; there are [[key]] and [[certificate]]")
     entries = [
         _entry(kind, item, f"{path}, {kind} {number}")
         for kind in _FIELDS
@@ -83,7 +83,7 @@ def _entry(kind: str, item: dict[str, Any], where: str) -> Entry:
     # A key that was written with a slip in its name must not lose, say, the day on which it expires.
     unknown = sorted(item.keys() - _FIELDS[kind])
     if unknown:
-        _refuse(where, f'"{unknown[0][:80]}" means nothing here; known are {", ".join(sorted(_FIELDS[kind]))}')
+        _refuse(where, f"{_shown(unknown[0])} means nothing here; known are {', '.join(sorted(_FIELDS[kind]))}")
     texts = {name: _text(item, name, where) for name in _FIELDS[kind] - {"expires"}}
     check_name(texts["name"], f"{where}: name")
     if texts["scope"] not in SCOPES:
@@ -94,6 +94,11 @@ def _entry(kind: str, item: dict[str, Any], where: str) -> Entry:
         _refuse(where, "give either subject or alternative_name")
     caller = Caller(texts.pop("name"), SCOPES[texts.pop("scope")])
     return Entry(caller, expires=_day(item.get("expires"), where), **texts)
+
+
+def _shown(name: str) -> str:
+    """A name as messages repeat it; not one that may be a key in the wrong place."""
+    return "what stands before an =" if KEY_PREFIX in name or len(name) > 40 else f'"{name}"'
 
 
 def _text(item: dict[str, Any], name: str, where: str) -> str:

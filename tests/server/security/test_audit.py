@@ -105,7 +105,7 @@ def test_who_did_what_is_told_with_its_request_id(stubs, keys, lines) -> None:
     done, *refused = audited(lines)
     assert done.items() >= {"message": "CreateCollection done", "caller": "admin", "request_id": "mine-1"}.items()
     assert done["asked"]["name"] == "new"
-    assert [line["caller"] for line in refused] == ["anonymous", "anonymous", "read"]
+    assert [line["caller"] for line in refused] == ["anonymous", "expired", "read"]
     assert [line["code"] for line in refused] == ["UNAUTHENTICATED", "UNAUTHENTICATED", "PERMISSION_DENIED"]
 
 

@@ -34,7 +34,8 @@ def test_a_caller_has_the_name_and_scope_of_his_key(keys) -> None:
 @pytest.mark.parametrize(("caller", "told"), [("stranger", "not known here"), ("expired", "expired on 2020-01-31")])
 def test_why_a_key_is_refused_is_said_without_the_key(keys, caller: str, told: str) -> None:
     with pytest.raises(UnauthenticatedError, match=told) as caught:
-        who(guard_of(keys), keys, caller)
+        guard = guard_of(keys)
+        guard.check(who(guard, keys, caller), SEARCH)
     [(_, header)] = keys.of(caller)
     assert header.removeprefix("Bearer setwise_") not in str(caught.value)
     assert caught.value.field == "authorization"
@@ -56,9 +57,9 @@ def test_a_key_works_on_its_last_day_and_not_on_the_next(keys) -> None:
     last = add_key(keys.path, "last-day", "read", today)
     over = add_key(keys.path, "over", "read", today - timedelta(days=1))
     guard = guard_of(keys)
-    assert guard.identify({"authorization": f"Bearer {last}"}, {}).name == "last-day"
+    guard.check(guard.identify({"authorization": f"Bearer {last}"}, {}), SEARCH)
     with pytest.raises(UnauthenticatedError, match="expired"):
-        guard.identify({"authorization": f"Bearer {over}"}, {})
+        guard.check(guard.identify({"authorization": f"Bearer {over}"}, {}), SEARCH)
 
 
 @pytest.mark.parametrize("key", ["A" * 100_000, "\x00", "k\u00e9y", "\udcff", "\n", "=" * 255])
