@@ -163,7 +163,7 @@ def test_nothing_of_opentelemetry_is_imported_where_nothing_is_traced() -> None:
     code = """
 import sys
 from setwise_server.serve import Server
-from setwise_server.observe import Observer, _tracing
+from setwise_server.observe import Observer
 Observer()
 print([name for name in sys.modules if name.startswith("opentelemetry")])
 """
