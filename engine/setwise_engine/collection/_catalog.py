@@ -285,7 +285,10 @@ def _connect(file: Path, options: str) -> sqlite3.Connection:
     uri = f"file:{quote(str(file.absolute()))}?{options}"
     factory = _Immutable if "immutable" in options else sqlite3.Connection
     wait = _BUSY_MS / 1000
-    return sqlite3.connect(uri, wait, uri=True, isolation_level=None, check_same_thread=False, factory=factory)
+    connection = sqlite3.connect(uri, wait, uri=True, isolation_level=None, check_same_thread=False, factory=factory)
+    # A catalog may come from a stranger, in a snapshot: its schema may call nothing (sqlite.org/security.html).
+    connection.execute("PRAGMA trusted_schema=OFF")
+    return connection
 
 
 class _Immutable(sqlite3.Connection):
