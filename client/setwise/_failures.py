@@ -56,20 +56,16 @@ def _refused(error: SetwiseError, wire: Wire) -> SetwiseError:
 
 
 def _unavailable(error: SetwiseError, wire: Wire) -> UnavailableError:
-    said = error.message
+    said, named = error.message, error.request_id
     if any(words in said for words in _DISTRUST):
-        advice = "give the authority that signed it as ca=, and the name that it is made out for as the target"
-        what = f"the certificate of {wire.address} is not trusted ({said}); {advice}"
-        return UnavailableError(what, reason="TLS_FAILED", request_id=error.request_id)
+        why = said.partition("CERTIFICATE_VERIFY_FAILED: ")[2].partition(":")[0] or "it is made out for another name"
+        advice = "give the authority that signed it as ca=, and a name that it holds as the target"
+        what = f"the certificate of {wire.address} is not trusted ({why}); {advice}"
+        return UnavailableError(what, reason="TLS_FAILED", request_id=named, details={"grpc": said})
     if "WRONG_VERSION_NUMBER" in said:
-        what = f"{wire.address} does not speak TLS ({said}); leave out tls= and ca=, or start it with a certificate"
-        return UnavailableError(what, reason="TLS_FAILED", request_id=error.request_id)
-    advice = "start one with `setwise serve`, or check the address"
-    if "Socket closed" in said or "reset by peer" in said:
-        # So it looks from here when a server closes the door during the handshake.
-        advice = (
-            f"{advice}; if it asks for TLS, give tls=True or ca="
-            if wire.credentials is None
-            else f"{advice}; if it asks for certificates, give one that it knows: certificate= and key="
-        )
-    return UnavailableError(f"no server answers at {wire.address} ({said}); {advice}", request_id=error.request_id)
+        what = f"{wire.address} does not speak TLS; leave out tls= and ca=, or start the server with a certificate"
+        return UnavailableError(what, reason="TLS_FAILED", request_id=named, details={"grpc": said})
+    # A server that closes the door during the handshake looks from here like one that is not there.
+    asks = "TLS (tls=, ca=)" if wire.credentials is None else "a certificate of yours (certificate=, key=)"
+    advice = f"start one with `setwise serve`, or check the address, and whether it asks for {asks}"
+    return UnavailableError(f"no server answers at {wire.address} ({said}); {advice}", request_id=named)
