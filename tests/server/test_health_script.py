@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,9 +16,11 @@ from setwise_server.settings import Security
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "health"
 
 
-def health(*arguments: str | Path) -> tuple[int, str]:
+def health(*arguments: str | Path, **variables: Path) -> tuple[int, str]:
     """Its exit code and what it says."""
-    done = subprocess.run([sys.executable, SCRIPT, *map(str, arguments)], capture_output=True, text=True, check=False)
+    environment = os.environ | {name: str(path) for name, path in variables.items()}
+    command = [sys.executable, SCRIPT, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     return done.returncode, done.stdout + done.stderr
 
 
@@ -54,8 +57,10 @@ def test_over_tls_it_needs_the_authority_the_name_and_perhaps_a_certificate(serv
     security = Security(tls_cert=files["server"], tls_key=files["server-key"], client_ca=authorities, anonymous="read")
     with serving([sets_path], ServerSettings(port=0, device="cpu", security=security)) as stubs:
         usual = [stubs.address, "--ca", files["ca"], "--server-name", "setwise.example.com"]
-        shown = ["--certificate", files["probe"], "--key", files["probe-key"]]
+        shown = ["--certificate", files["probe"], "--certificate-key", files["probe-key"]]
         assert health(*usual, *shown)[0] == 0
         assert health(*usual)[0] == (1 if mutual else 0)
         assert health(*usual[:3], *shown)[0] == 1  # the certificate is not for 127.0.0.1
         assert health(stubs.address)[0] == 1
+        variables = {"SETWISE_CERTIFICATE": files["probe"], "SETWISE_CERTIFICATE_KEY": files["probe-key"]}
+        assert health(stubs.address, *usual[3:], SETWISE_CA=files["ca"], **variables)[0] == 0

@@ -17,7 +17,10 @@ __all__ = ["OTHER_VARIABLES", "Loaded", "load"]
 
 CONFIG = "SETWISE_CONFIG"
 CLIENT_VARIABLES = ("API_KEY", "API_KEY_FILE", "TLS", "CA", "CERTIFICATE", "CERTIFICATE_KEY")
-OTHER_VARIABLES = frozenset({CONFIG, "SETWISE_KERNEL", *(f"SETWISE_{name}" for name in CLIENT_VARIABLES)})
+OTHER_VARIABLES = frozenset(
+    f"SETWISE_{name}"
+    for name in ("CONFIG", "KERNEL", "API_KEY", "API_KEY_FILE", "TLS", "CA", "CERTIFICATE", "CERTIFICATE_KEY")
+)
 """Variables with our prefix that are no settings of a server."""
 
 
