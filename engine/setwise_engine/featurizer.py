@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import perf_counter
 
 import numpy as np
+from numpy.typing import NDArray
 
 from setwise_engine.encoder import Encoder
 from setwise_engine.errors import Incompatible
-from setwise_engine.feature_set import FeatureSet, Stage
+from setwise_engine.feature_set import FeatureSet, ImageSize, Stage
 from setwise_engine.features import DecodeLimits, Extractor, PreparedImage, prepare_image
+from setwise_engine.matching import no_check
 
 __all__ = ["Featurizer"]
 
@@ -36,9 +38,12 @@ class Featurizer:
         self.encoder = encoder
         self.limits = limits or DecodeLimits()
 
-    def prepare(self, source: bytes | Path, *, thumbnail: bool = False) -> PreparedImage:
+    def prepare(
+        self, source: bytes | Path, *, thumbnail: bool = False, check: Callable[[], None] = no_check
+    ) -> PreparedImage:
         """Decode a file or its bytes to the network's square; raises what `features.prepare_image` raises."""
-        return prepare_image(source, self.extractor.info.image_size, limits=self.limits, thumbnail=thumbnail)
+        side = self.extractor.info.image_size
+        return prepare_image(source, side, limits=self.limits, thumbnail=thumbnail, check=check)
 
     def encode(self, images: Sequence[PreparedImage]) -> list[FeatureSet]:
         """Encoded sets of prepared images, in one forward pass."""
@@ -51,16 +56,16 @@ class Featurizer:
         start = perf_counter()
         raw = self.extractor.extract(np.stack([image.pixels for image in images]))
         extracted = perf_counter()
-        info = self.extractor.info
-        sets = [
-            FeatureSet(
-                tokens=self.encoder.encode(tokens),
-                stage=Stage.ENCODED,
-                model=info.fingerprint,
-                encoder=self.encoder.fingerprint,
-                grid=info.grid,
-                image_size=image.image_size,
-            )
-            for tokens, image in zip(raw, images, strict=True)
-        ]
+        sets = [self.encoded(tokens, image.image_size) for tokens, image in zip(raw, images, strict=True)]
         return sets, extracted - start, perf_counter() - extracted
+
+    def encoded(self, raw: NDArray[np.float32], size: ImageSize) -> FeatureSet:
+        """The encoded set of one image: its raw tokens (n, D) as the extractor gave them, its size in pixels."""
+        return FeatureSet(
+            tokens=self.encoder.encode(raw),
+            stage=Stage.ENCODED,
+            model=self.extractor.info.fingerprint,
+            encoder=self.encoder.fingerprint,
+            grid=self.extractor.info.grid,
+            image_size=size,
+        )

@@ -13,6 +13,7 @@ from setwise_engine.errors import Incompatible, InvalidInput
 from setwise_engine.feature_set import Stage
 from setwise_engine.features import ModelInfo, PreparedImage, prepare_image
 from setwise_proto.v1 import images_pb2
+from setwise_server._batcher import result_of
 from setwise_server._call import Call
 from setwise_server._errors import LimitError, at
 from setwise_server._making import DEFAULT_DIMS
@@ -89,11 +90,13 @@ class Sample:
                 else:
                     pixels.append(self._prepare(image))
         if pixels and self._network is not None:
-            with self._network.lock:
-                call.check()
-                raw = self._network.extractor.extract(np.stack([image.pixels for image in pixels]))
-            for tokens in raw:
-                self._keep(tokens)
+            passes = [self._network.batcher.submit(image.pixels, storing=True) for image in pixels]
+            try:
+                for each in passes:
+                    self._keep(result_of(each, call.check).tokens)
+            finally:
+                for each in passes:
+                    each.cancel()
 
     def _keep(self, tokens: Tokens) -> None:
         self._sets.append(tokens)

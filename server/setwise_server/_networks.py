@@ -7,29 +7,39 @@ from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 from setwise_engine.errors import Incompatible, NotFound
-from setwise_engine.features import DecodeLimits, Extractor, ModelInfo, check_model, load_extractor
+from setwise_engine.features import DecodeBudget, DecodeLimits, Extractor, ModelInfo, check_model, load_extractor
 from setwise_engine.featurizer import Featurizer
+from setwise_server._batcher import Batcher, Lanes
+from setwise_server._cache import SetCache
+from setwise_server._cores import cores
 from setwise_server._entry import Entry
 from setwise_server._meters import Meters
 from setwise_server.settings import USUAL_MODELS, ServerSettings
 
-__all__ = ["ImageEncoder", "Network", "Networks"]
+__all__ = ["ImageEncoder", "Network", "Networks", "lanes"]
+
+
+_MOST_LANES = 16
+"""Forward passes at once; each has some 40 MB of activations."""
+
+_CUDA_IMAGES = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A network. `lock` admits one forward pass at a time."""
+    """A network, and what runs its forward passes."""
 
     extractor: Extractor
-    lock: threading.Lock
+    batcher: Batcher
 
 
 @dataclass(frozen=True, slots=True)
 class ImageEncoder:
-    """Turns images into sets of one collection. `lock` admits one forward pass of the network at a time."""
+    """Turns images into sets of one collection. batcher: runs the network; cache: keeps sets that were asked with."""
 
     featurizer: Featurizer
-    lock: threading.Lock
+    batcher: Batcher
+    cache: SetCache
 
 
 class Networks:
@@ -39,8 +49,13 @@ class Networks:
     def __init__(self, settings: ServerSettings) -> None:
         self._settings = settings
         limits = settings.limits
-        self.decode = DecodeLimits(max_bytes=limits.max_image_bytes, max_pixels=limits.max_image_pixels)
+        self.decode = DecodeLimits(
+            max_bytes=limits.max_image_bytes,
+            max_pixels=limits.max_image_pixels,
+            budget=DecodeBudget(settings.decode_bytes),
+        )
         self.meters = Meters()
+        self._cache = SetCache(settings.cache_bytes, self.meters)
         self._lock = threading.Lock()
         self._networks: dict[str, Network] = {}
         self._offered: dict[str, str] = {}
@@ -62,7 +77,7 @@ class Networks:
             if encoder is None:
                 network = self._networks.get(wanted.model_fingerprint) or self._load(wanted.model, wanted.image_size)
                 featurizer = Featurizer(network.extractor, entry.collection.encoder, limits=self.decode)
-                encoder = self._encoders[entry] = ImageEncoder(featurizer, network.lock)
+                encoder = self._encoders[entry] = ImageEncoder(featurizer, network.batcher, self._cache)
                 self._networks[wanted.model_fingerprint] = network
             return encoder
 
@@ -101,10 +116,28 @@ class Networks:
             return [network.extractor.info for _, network in sorted(self._networks.items())]
 
     def _load(self, model: str, image_size: int | None) -> Network:
-        if self._settings.threads is not None:
-            import torch  # seconds of import that a server of ready-made sets, or a search by id, need not wait for
+        settings = self._settings
+        weights = dict(settings.weights).get(model)
+        extractor = load_extractor(model, image_size=image_size, weights=weights, device=settings.device)
+        return Network(extractor, Batcher(extractor, lanes(settings), self.meters))
 
-            torch.set_num_threads(self._settings.threads)
-        weights = dict(self._settings.weights).get(model)
-        extractor = load_extractor(model, image_size=image_size, weights=weights, device=self._settings.device)
-        return Network(extractor, threading.Lock())
+
+def lanes(settings: ServerSettings, available: int | None = None) -> Lanes:
+    """How the forward passes of a network are run. available: cores, None for those of this process.
+
+    On a CPU as many at once as there are cores, each on one of them and of one image: threads of one pass wait for
+    each other after every layer, and larger passes take no less time an image (docs/decisions/0060, 0116). A GPU has
+    one at a time, of as many images as wait.
+    """
+    window = settings.batch_ms / 1000
+    if _on_cuda(settings.device):
+        return Lanes(1, settings.threads, settings.batch_images or _CUDA_IMAGES, window)
+    available = available or cores()
+    count = min(max(1, available // (settings.threads or 1)), _MOST_LANES)
+    return Lanes(count, settings.threads or max(1, available // count), settings.batch_images or 1, window)
+
+
+def _on_cuda(device: str) -> bool:
+    import torch  # a server of ready-made sets never comes here
+
+    return device.startswith("cuda") or (device == "auto" and torch.cuda.is_available())

@@ -230,7 +230,7 @@ def test_compare_tells_every_score_and_the_matches(server, make_set) -> None:
 
 
 def test_compare_takes_two_images(server, photos) -> None:
-    image = types.Query(image=photos[0].read_bytes())
+    image = types.Query(image=photos[0].read_bytes() + b"asked with for the first time")
     response = server.search.Compare(pb.CompareRequest(collection="photos", a=image, b=image))
     assert response.scores.cosine == pytest.approx(1)
     assert response.timings.extract_ms > 0

@@ -6,14 +6,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from setwise_engine.errors import EngineError, InvalidInput
+from setwise_engine.errors import CancelledError, DeadlineError, EngineError, InvalidInput
 from setwise_engine.feature_set import FeatureSet
-from setwise_engine.features import PreparedImage
 from setwise_engine.search import Region, comparable
 from setwise_proto.v1 import search_pb2
 from setwise_proto.v1 import types_pb2 as pb
 from setwise_server._call import Call
 from setwise_server._errors import LimitError, at
+from setwise_server._picture import Picture
 from setwise_server._regions import region_from_proto
 from setwise_server._registry import Entry, Registry
 from setwise_server._tensors import features_from_proto
@@ -25,14 +25,15 @@ __all__ = ["Queries", "Resolved", "encode_set"]
 @dataclass(slots=True)
 class Resolved:
     """A query on its way: the encoded set, or why there is none. `path` is its place in the request; `stored` its id
-    when it is an image of the collection itself; `region` the part of it to ask with. Times in seconds; those of a
-    forward pass shared by several images are each image's share."""
+    when it is an image of the collection itself; `region` the part of it to ask with. Times in seconds: queue_s is the
+    wait for the network; those of a forward pass shared by several images are each image's share."""
 
     path: str
     region: Region | None = None
     features: FeatureSet | None = None
     stored: str | None = None
     error: EngineError | None = None
+    queue_s: float = 0.0
     decode_s: float = 0.0
     extract_s: float = 0.0
     encode_s: float = 0.0
@@ -59,32 +60,38 @@ class Queries:
         self._limits = limits
 
     def resolve(self, entry: Entry, queries: Sequence[tuple[str, pb.Query]], call: Call) -> list[Resolved]:
-        """One Resolved a query, in order, all images in one forward pass. The strings are the queries' places in the
-        request, for errors. A caller's mistake is kept in its Resolved; anything else is raised."""
+        """One Resolved a query, in order; all images are sent to the network before any is waited for. The strings are
+        the queries' places in the request, for errors. A caller's mistake is kept in its Resolved; anything else is
+        raised."""
         resolved = [Resolved(path) for path, _ in queries]
-        images: list[tuple[Resolved, PreparedImage]] = []
-        for result, (_, query) in zip(resolved, queries, strict=True):
-            call.check()
-            try:
-                with at(result.path):
-                    prepared = self._begin(entry, query, result)
-            except EngineError as error:
-                result.error = error
-            else:
-                if prepared is not None:
-                    images.append((result, prepared))
-        if images:
-            call.check()
-            self._encode(entry, images, call)
+        pictures: list[tuple[Resolved, Picture]] = []
+        try:
+            for result, (_, query) in zip(resolved, queries, strict=True):
+                call.check()
+                try:
+                    with at(result.path):
+                        picture = self._begin(entry, query, result, call)
+                except (CancelledError, DeadlineError):
+                    raise
+                except EngineError as error:
+                    result.error = error
+                else:
+                    if picture is not None:
+                        pictures.append((result, picture))
+            for result, picture in sorted(pictures, key=lambda pair: not pair[1].mine):
+                _finish(result, picture, call)
+        finally:
+            for _, picture in pictures:
+                picture.give_up()
         return resolved
 
-    def _begin(self, entry: Entry, query: pb.Query, result: Resolved) -> PreparedImage | None:
-        """All that is done query by query; the pixels when a forward pass is still to come."""
+    def _begin(self, entry: Entry, query: pb.Query, result: Resolved, call: Call) -> Picture | None:
+        """All that is done query by query; the picture when there is one, which may have a forward pass before it."""
         kind = query.WhichOneof("source")
         result.region = region_from_proto(query, self._limits)
         if kind == "image":
             with at("image"):
-                return self._prepare(entry, query.image, result)
+                return self._picture(entry, query.image, call)
         if kind == "id":
             with at("id"):
                 result.features = entry.searcher.features(query.id)
@@ -97,25 +104,27 @@ class Queries:
             raise InvalidInput("the query is empty; give an image, an id or a feature set")
         return None
 
-    def _prepare(self, entry: Entry, image: bytes, result: Resolved) -> PreparedImage:
+    def _picture(self, entry: Entry, image: bytes, call: Call) -> Picture:
         encoder = self._registry.image_encoder(entry)
         allowed = self._limits.max_image_bytes
         if len(image) > allowed:
             message = f"the image has {len(image)} bytes; this server takes at most {allowed}. Send a smaller copy"
             raise LimitError(message, field="image", limit="max_image_bytes", allowed=allowed)
-        started = time.perf_counter()
-        prepared = encoder.featurizer.prepare(image)
-        result.decode_s = time.perf_counter() - started
-        return prepared
+        picture = Picture(encoder, image)
+        picture.begin(call.check)
+        return picture
 
-    def _encode(self, entry: Entry, images: Sequence[tuple[Resolved, PreparedImage]], call: Call) -> None:
-        encoder = self._registry.image_encoder(entry)
-        with encoder.lock:
-            call.check()
-            sets, extract_s, encode_s = encoder.featurizer.encode_timed([prepared for _, prepared in images])
-        for (result, _), features in zip(images, sets, strict=True):
-            result.features = features
-            result.extract_s, result.encode_s = extract_s / len(images), encode_s / len(images)
+
+def _finish(result: Resolved, picture: Picture, call: Call) -> None:
+    try:
+        with at(f"{result.path}.image"):
+            result.features = picture.finish(call.check)
+    except (CancelledError, DeadlineError):
+        raise
+    except EngineError as error:  # begun anew after another call gave up: the bytes are no picture
+        result.error = error
+    result.queue_s, result.decode_s = picture.waited_s, picture.decode_s
+    result.extract_s, result.encode_s = picture.extract_s, picture.encode_s
 
 
 def encode_set(entry: Entry, features: FeatureSet) -> tuple[FeatureSet, float]:

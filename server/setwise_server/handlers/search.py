@@ -137,7 +137,7 @@ def _item(entry: Entry, query: Resolved, options: Options, call: Call) -> pb.Sea
 
 
 def _record_query(query: Resolved, call: Call) -> None:
-    for stage in ("decode", "extract", "encode"):
+    for stage in ("queue", "decode", "extract", "encode"):
         call.record.add(stage, getattr(query, f"{stage}_s"))
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
 from setwise_engine.collection import Change, ImageRecord, MetadataValue, Mode, Put, Snapshot, check_id
-from setwise_engine.errors import CorruptError, InvalidInput
-from setwise_engine.feature_set import FeatureSet
+from setwise_engine.errors import CancelledError, CorruptError, DeadlineError, InvalidInput
+from setwise_engine.feature_set import FeatureSet, ImageSize
 from setwise_engine.features import PreparedImage
 from setwise_engine.search import comparable
 from setwise_proto.v1 import images_pb2 as pb
+from setwise_server._batcher import Extracted, result_of
 from setwise_server._errors import LimitError, at
 from setwise_server._filters import metadata_from_proto
 from setwise_server._registry import Entry, ImageEncoder
@@ -25,13 +26,6 @@ __all__ = ["Encoders", "Intake", "Taken"]
 
 Taken = Change | Exception
 """A change to be written, or why there is none."""
-
-FORWARD = 2
-"""Images of one forward pass, for which a search that asks with an image may have to wait. On two cores an image took
-24 ms alone, 20 in a pass of two, 25 of four, 38 of eight."""
-
-GIVE_WAY_S = 0.001
-"""Pause between forward passes, in which a search that waits for the network gets it."""
 
 
 class Encoders(Protocol):
@@ -114,35 +108,62 @@ class Intake:
             return
         thumbnail = entry.collection.settings.thumbnails
         for image in new:
-            image.prepared = self._pool.submit(encoder.featurizer.prepare, image.input.image, thumbnail=thumbnail)
+            image.prepared = self._pool.submit(
+                encoder.featurizer.prepare, image.input.image, thumbnail=thumbnail, check=check
+            )
         try:
-            for first in range(0, len(new), FORWARD):
-                check()
-                _encode(encoder, new[first : first + FORWARD], mode, taken)
-                time.sleep(GIVE_WAY_S)
+            for image, features in _encoded(encoder, new, check):
+                if isinstance(features, Exception):
+                    taken[image.place] = features
+                else:
+                    assert image.prepared is not None
+                    taken[image.place] = _put(image, features, mode, image.prepared.result().thumbnail)
         finally:
             for image in new:
                 if image.prepared is not None:
                     image.prepared.cancel()
 
 
-def _encode(encoder: ImageEncoder, images: Sequence[_Image], mode: Mode, taken: list[Taken]) -> None:
-    ready: list[tuple[_Image, PreparedImage]] = []
-    for image in images:
-        assert image.prepared is not None
-        try:
-            with at("image"):
-                ready.append((image, image.prepared.result()))
-        except Exception as error:  # told as this image's fault
-            taken[image.place] = error
+def _encoded(
+    encoder: ImageEncoder, images: Sequence[_Image], check: Callable[[], None]
+) -> Iterator[tuple[_Image, FeatureSet | Exception]]:
+    """Each image's set, or its fault, in order. No more of them wait for the network than it takes at once."""
+    lanes, sent = encoder.batcher.lanes, deque[tuple[_Image, ImageSize, Future[Extracted]]]()
     try:
-        with encoder.lock:
-            sets = encoder.featurizer.encode([prepared for _, prepared in ready])
-        for (image, prepared), features in zip(ready, sets, strict=True):
-            taken[image.place] = _put(image, features, mode, prepared.thumbnail)
-    except Exception as error:  # the network failed for all of them
-        for image, _ in ready:
-            taken[image.place] = error
+        for image in images:
+            check()
+            try:
+                prepared = _prepared(image)
+            except Exception as error:  # told as this image's fault
+                yield image, error
+                continue
+            sent.append((image, prepared.image_size, encoder.batcher.submit(prepared.pixels, storing=True)))
+            if len(sent) >= lanes.count * lanes.images:
+                yield _received(encoder, *sent.popleft(), check)
+        while sent:
+            yield _received(encoder, *sent.popleft(), check)
+    finally:
+        for _, _, waiting in sent:
+            waiting.cancel()
+
+
+def _prepared(image: _Image) -> PreparedImage:
+    assert image.prepared is not None
+    with at("image"):
+        return image.prepared.result()
+
+
+def _received(
+    encoder: ImageEncoder, image: _Image, size: ImageSize, waiting: Future[Extracted], check: Callable[[], None]
+) -> tuple[_Image, FeatureSet | Exception]:
+    try:
+        extracted = result_of(waiting, check)
+        return image, encoder.featurizer.encoded(extracted.tokens, size)
+    except (CancelledError, DeadlineError):
+        waiting.cancel()
+        raise
+    except Exception as error:  # the network failed
+        return image, error
 
 
 def _reuse(snapshot: Snapshot, image: _Image, mode: Mode, taken: list[Taken]) -> bool:

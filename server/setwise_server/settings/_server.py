@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from setwise_engine.errors import ReadOnlyError
+from setwise_server._cores import cores
 from setwise_server.settings._knob import check, knob
 from setwise_server.settings._offer import USUAL_MODELS, Offer
 from setwise_server.settings._sections import MIB, Limits, Observe, Security
 
 __all__ = ["ServerSettings", "address"]
-
-
-def _cores() -> int:
-    return os.cpu_count() or 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +21,8 @@ class ServerSettings:
     workers: calls that compute at once; max_queue: calls that may wait for one of them.
     max_writes: calls that write, and mostly wait for the disk, at once; max_streams: streams at once.
     commit_ms, commit_bytes: writes of so many milliseconds, or so many bytes, share one commit (at most 2,000 images).
-    threads: cores that one forward pass uses, None for what torch chooses; the passes of one network run one by one.
+    threads: cores that one forward pass uses, None for one, or more where there are more than 16; as many passes run at
+    once as there are cores for.
     scan_threads: cores that one exhaustive search uses, None for all; other searches use one.
     region_limit: collections of up to so many images are searched exhaustively for a region.
     weights: local weight files by network name, for networks whose weights no package holds.
@@ -35,7 +32,8 @@ class ServerSettings:
     maintenance: compact, index and check collections in the background, as they need it.
     maintenance_bytes: bytes a second that this may read and write in all.
     grace: seconds that running calls are given when the server is told to stop.
-    batch_images: images of one forward pass that concurrent calls share; batch_ms: how long one waits for others.
+    batch_images: images of one forward pass that concurrent calls share, None for 1 on a CPU, where sharing gains
+    nothing, and 32 on a GPU; batch_ms: how long a pass waits for more of them.
     cache_bytes: memory for the sets of images that were asked with lately; 0 for none.
     decode_bytes: memory that pictures may take while they are decoded, all calls together.
     Raises InvalidInput for a number out of range.
@@ -50,18 +48,20 @@ class ServerSettings:
     )
     weights: tuple[tuple[str, str], ...] = knob((), "local weights of models")
     device: str = knob("auto", "auto, cpu or cuda")
-    workers: int = knob(_cores(), "calls that compute at once", least=1, shown="one per core")
+    workers: int = knob(cores(), "calls that compute at once", least=1, shown="one per core")
     max_queue: int = knob(64, "calls that may wait for a worker", least=0)
     max_writes: int = knob(16, "calls that write at once", least=1)
     max_streams: int = knob(32, "streams at once", least=1)
     commit_ms: int = knob(200, "longest wait of a write for others to share its commit", least=0)
     commit_bytes: int = knob(64 * MIB, "bytes of writes that are committed at once", least=1)
-    threads: int | None = knob(None, "cores of one forward pass; auto: torch's choice", least=1, absent="auto")
+    threads: int | None = knob(None, "cores of one forward pass; auto: one, as a rule", least=1, absent="auto")
     scan_threads: int | None = knob(None, "cores of one exhaustive search; auto: all", least=1, absent="auto")
     region_limit: int = knob(
         20_000, "for regions, collections of up to so many images are searched exhaustively", least=0
     )
-    batch_images: int = knob(2, "images of concurrent calls that share one forward pass", least=1)
+    batch_images: int | None = knob(
+        None, "images of concurrent calls that share a forward pass; auto: 1, on a GPU 32", least=1, absent="auto"
+    )
     batch_ms: float = knob(0.0, "how long an image waits for others to share its forward pass", least=0)
     cache_bytes: int = knob(64 * MIB, "memory for the sets of images that were asked with lately", least=0)
     decode_bytes: int = knob(1024 * MIB, "memory that pictures may take while they are decoded, in all", least=1)

@@ -55,7 +55,7 @@ def test_a_picture_that_is_stored_is_not_sent_through_the_network_again(changes,
     (put,) = changes([picture(photos[0])])
     collection = registry.get("").collection
     collection.write([put])
-    monkeypatch.setattr(Featurizer, "encode", None)
+    monkeypatch.setattr(Featurizer, "encoded", None)
     (again,) = changes([picture(photos[0])])
     assert (again.record.features.tokens == put.record.features.tokens).all()
     assert again.record.thumbnail == put.record.thumbnail
@@ -71,8 +71,8 @@ def test_each_picture_has_its_own_fault(changes, photos) -> None:
     assert isinstance(late, Put)
 
 
-def test_a_caller_who_leaves_ends_it_between_forward_passes(changes, photos) -> None:
-    left = iter([*[False] * (len(photos) + 1), True])
+def test_a_caller_who_leaves_ends_it_between_forward_passes(changes, registry, photos) -> None:
+    left = iter([*[False] * (len(photos) + 2), *[True] * 1000])
 
     def check() -> None:
         if next(left):
@@ -80,25 +80,24 @@ def test_a_caller_who_leaves_ends_it_between_forward_passes(changes, photos) -> 
 
     with pytest.raises(CancelledError):
         changes([picture(photo, f"new-{photo.name}") for photo in photos], check)
-    assert not list(left)
+    assert registry.networks.meters.images.read()[1] < len(photos)
 
 
-def test_a_search_that_waits_for_the_network_gets_it_between_two_passes(changes, registry, photos, monkeypatch) -> None:
-    encode, passes = Featurizer.encode, []
-
-    def slow(featurizer, images):
-        time.sleep(0.1)
-        passes.append(len(images))
-        return encode(featurizer, images)
-
-    monkeypatch.setattr(Featurizer, "encode", slow)
-    inputs = [picture(photo, f"{turn}-{photo.name}") for turn in range(2) for photo in photos]
-    writing = threading.Thread(target=changes, args=(inputs,))
-    lock = registry.image_encoder(registry.get("")).lock
+def test_a_search_that_waits_for_the_network_goes_before_what_is_to_be_stored(
+    changes, registry, photos, monkeypatch
+) -> None:
+    encoder = registry.image_encoder(registry.get(""))
+    pixels = encoder.featurizer.prepare(photos[0].read_bytes()).pixels
+    changes([picture(photos[0], "warm")])
+    inputs = [picture(photo, f"new-{photo.name}") for photo in photos]
+    taken = []
+    writing = threading.Thread(target=lambda: taken.extend(changes(inputs)))
+    before = registry.networks.meters.images.read()[1]
     writing.start()
-    while not passes:
-        time.sleep(0.01)
-    with lock:
-        assert len(passes) <= 2
+    while registry.networks.meters.images.read()[1] == before:
+        time.sleep(0.001)
+    asked = encoder.batcher.submit(pixels)
+    asked.result(20)
+    assert not taken
     writing.join()
-    assert sum(passes) == len(inputs)
+    assert all(isinstance(each, Put) for each in taken)
