@@ -99,7 +99,7 @@ class Server:
             log.warning("some calls had not ended after %g s of grace and were told to", self._settings.grace)
         await self._grpc.stop(FLUSH_S)
         await self._pools.close()
-        await asyncio.to_thread(self._observer.stop)
+        await self._observer.stop()
         if self._holdings is not None:
             await asyncio.to_thread(self._holdings.close)
         if self._blas is not None:

@@ -15,6 +15,7 @@ from prometheus_client import (
 
 from setwise_server._errors import PortError
 from setwise_server.observe._call_metrics import CallMetrics
+from setwise_server.observe._loop_metrics import LoopMetrics
 from setwise_server.observe._memory import MemoryMetrics
 from setwise_server.observe._state_metrics import StateMetrics
 from setwise_server.settings import address
@@ -24,7 +25,7 @@ __all__ = ["Exporter"]
 
 class Exporter:
     """The metrics of one server, in a registry of their own. calls: to be told of calls. state: to be told what to look
-    at. Nothing listens before `start`."""
+    at. loop: to be started. Nothing listens before `start`."""
 
     def __init__(self, host: str, port: int) -> None:
         """port: 0 for any free one."""
@@ -33,9 +34,10 @@ class Exporter:
         self.registry = CollectorRegistry()
         self.calls = CallMetrics(self.registry)
         self.state = StateMetrics()
-        self.registry.register(self.state)
+        self.loop = LoopMetrics()
+        for collector in (self.state, self.loop, MemoryMetrics()):
+            self.registry.register(collector)
         ProcessCollector(registry=self.registry)
-        self.registry.register(MemoryMetrics())
         GCCollector(registry=self.registry)
         Info("setwise_build", "What this server is.", registry=self.registry).info({"version": version("setwise")})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -47,6 +48,7 @@ class Observer:
         """Begin to tell, of what happens in the pools too. Raises PortError."""
         if self._metrics is not None:
             self._metrics.state.pools = pools
+            self._metrics.loop.start()
             log.info("metrics on %s", self._metrics.start())
             self._ending.callback(self._metrics.stop)
 
@@ -55,9 +57,11 @@ class Observer:
         if self._metrics is not None:
             self._metrics.state.holdings = holdings
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """Tell what is left to be told, and nothing after that. May take seconds; harmless when repeated."""
-        self._ending.close()
+        if self._metrics is not None:
+            self._metrics.loop.stop()
+        await asyncio.to_thread(self._ending.close)
 
     @contextmanager
     def during(self, visit: Visit, metadata: Mapping[str, str | bytes]) -> Iterator[None]:

@@ -5,19 +5,19 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Any
 from weakref import WeakKeyDictionary
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from setwise_engine.collection import CollectionInfo
 from setwise_engine.errors import EngineError
 from setwise_server._holdings import Holdings
-from setwise_server._meters import Meters, Tally
+from setwise_server._meters import Meters
 from setwise_server._pools import Pools
 from setwise_server._registry import Entry, State
 from setwise_server.handlers import Kind
+from setwise_server.observe._histogram import histogram_of
 
 __all__ = ["MOST_COLLECTIONS", "OTHERS", "StateMetrics"]
 
@@ -106,8 +106,8 @@ def _of_pools(pools: Pools) -> Iterator[Metric]:
 
 
 def _of_networks(meters: Meters) -> Iterator[Metric]:
-    yield _histogram("setwise_forward_pass_images", "Images of one forward pass.", meters.images)
-    yield _histogram("setwise_forward_pass_duration_seconds", "Seconds of one forward pass.", meters.seconds)
+    yield histogram_of("setwise_forward_pass_images", "Images of one forward pass.", meters.images)
+    yield histogram_of("setwise_forward_pass_duration_seconds", "Seconds of one forward pass.", meters.seconds)
     lookups = CounterMetricFamily(
         "setwise_query_cache_lookups",
         "Images that were asked with, by whether their set was cached.",
@@ -117,13 +117,3 @@ def _of_networks(meters: Meters) -> Iterator[Metric]:
     lookups.add_metric(["miss"], meters.misses)
     yield lookups
     yield GaugeMetricFamily("setwise_query_cache_bytes", "Bytes of the sets that are cached.", meters.cached_bytes)
-
-
-def _histogram(name: str, text: str, tally: Tally) -> HistogramMetricFamily:
-    counts, total = tally.read()
-    buckets: list[Any] = []
-    below = 0
-    for bound, count in zip((*tally.bounds, float("inf")), counts, strict=True):
-        below += count
-        buckets.append(("+Inf" if bound == float("inf") else str(float(bound)), below))
-    return HistogramMetricFamily(name, text, buckets=buckets, sum_value=total)

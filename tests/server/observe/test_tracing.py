@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import threading
@@ -62,7 +63,7 @@ def observed(
         for stage, seconds in (("rerank", 0.020), ("queue", 0.001), ("decode", 0.0), ("recall", 0.002)):
             visit.record.add(stage, seconds)
         observer.ended(visit, code, reason, "why" if reason else "")
-    observer.stop()
+    asyncio.run(observer.stop())
     return visit
 
 
