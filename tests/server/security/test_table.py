@@ -92,6 +92,11 @@ def test_health_is_open_to_everybody(ask, module_keys) -> None:
         assert ask.code(HEALTH, module_keys.of(caller)) is grpc.StatusCode.OK
 
 
+def test_health_lists_no_names_to_strangers(ask) -> None:
+    """It is open, and would name every collection."""
+    assert ask.code("/grpc.health.v1.Health/List") is grpc.StatusCode.UNIMPLEMENTED
+
+
 def test_a_method_without_a_rule_is_closed_even_to_admins(ask, module_keys, monkeypatch) -> None:
     path = "/setwise.v1.SearchService/Search"
     monkeypatch.delitem(RULES, path)

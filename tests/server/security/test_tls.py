@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import shutil
+import socket
+import ssl
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -37,6 +39,28 @@ def test_whoever_trusts_the_authority_gets_through_and_nobody_in_clear_text(
         assert greets(authority.channel(address)) is OK
         assert greets(other_authority.channel(address)) is UNAVAILABLE
         assert greets(address) is UNAVAILABLE
+
+
+@pytest.mark.parametrize(
+    ("version", "taken"),
+    [(ssl.TLSVersion.TLSv1_1, False), (ssl.TLSVersion.TLSv1_2, True), (ssl.TLSVersion.TLSv1_3, True)],
+)
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1")
+def test_old_versions_of_tls_are_refused(serve, authority, version: ssl.TLSVersion, taken: bool) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    authority.ca.configure_trust(context)
+    context.set_ciphers("ALL:@SECLEVEL=0")  # or OpenSSL would refuse the old ones on our own side
+    context.set_alpn_protocols(["h2"])
+    context.minimum_version = context.maximum_version = version
+    with serve(**authority.as_server()) as address:
+        host, port = address.split(":")
+        with socket.create_connection((host, int(port)), timeout=30) as plain:
+            if taken:
+                with context.wrap_socket(plain, server_hostname=host) as secure:
+                    assert secure.selected_alpn_protocol() == "h2"
+            else:
+                with pytest.raises(OSError, match=r"SSL|closed|reset"):
+                    context.wrap_socket(plain, server_hostname=host)
 
 
 def test_with_client_ca_only_its_certificates_get_through_the_handshake(
