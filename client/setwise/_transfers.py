@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
-from setwise._errors import DataLossError, FailedPreconditionError, InternalError, SetwiseError
+from setwise._errors import (
+    CancelledError,
+    DataLossError,
+    FailedPreconditionError,
+    InternalError,
+    ResourceExhaustedError,
+    SetwiseError,
+)
 from setwise._line import Line, StreamEnded
 from setwise._parse import parse_collection
 from setwise._reports import FitReport, Progress, SnapshotInfo
@@ -20,16 +28,37 @@ from setwise_proto.v1 import collections_pb2 as pb
 
 __all__ = ["Download", "Fit"]
 
+T = TypeVar("T")
+
 
 class _Transfer:
-    """A stream that is tried once. `cancel` may be called from any thread."""
+    """A stream that is begun again only when the server let none in. `cancel` may be called from any thread."""
 
     _line: Line[pb.FitEncoderResponse] | Line[pb.DownloadSnapshotResponse] | None = None
 
+    def __init__(self) -> None:
+        self._cancelled, self._answered = threading.Event(), False
+
     def cancel(self) -> None:
         """End it soon: `run` raises CancelledError."""
+        self._cancelled.set()
         if self._line is not None:
             self._line.cancel()
+
+    def _let_in(self, attempt: Callable[[], T], budget: Budget, retries: Retries) -> T:
+        """What an attempt gives, the first that the server does not turn away at the door for being full."""
+        number = 0
+        budget.renew()
+        while True:
+            try:
+                return attempt()
+            except ResourceExhaustedError as error:
+                pause = retries.wait(error, number, budget.remaining(), once=True)
+                if pause is None or self._answered:
+                    raise
+            number += 1
+            if self._cancelled.wait(pause):
+                raise CancelledError("the call was cancelled")
 
 
 class Fit(_Transfer):
@@ -38,11 +67,14 @@ class Fit(_Transfer):
     method = "/setwise.v1.CollectionService/FitEncoder"
 
     def __init__(self, requests: Sequence[pb.FitEncoderRequest]) -> None:
+        super().__init__()
         self._requests = requests
 
     def run(self, transport: Transport, budget: Budget, retries: Retries) -> FitReport:
         """Send them and wait for the encoder. Raises SetwiseError."""
-        budget.renew()
+        return self._let_in(lambda: self._send(transport, budget), budget, retries)
+
+    def _send(self, transport: Transport, budget: Budget) -> FitReport:
         self._line = line = Line(transport, self.method, iter(self._requests), pb.FitEncoderResponse)
         try:
             reply = line.expect(budget.timeout())
@@ -60,26 +92,28 @@ class Download(_Transfer):
     method = "/setwise.v1.CollectionService/DownloadSnapshot"
 
     def __init__(self, name: str, out: Path | BinaryIO, progress: Callable[[Progress], object] | None) -> None:
+        super().__init__()
         self._request, self._out, self._progress = pb.DownloadSnapshotRequest(name=name), out, progress
 
     def run(self, transport: Transport, budget: Budget, retries: Retries) -> SnapshotInfo:
         """Fetch it. budget: how long the next piece may take. Raises SetwiseError; DataLossError when what came is not
         what was sent; FailedPreconditionError when the file cannot be written."""
-        if not isinstance(self._out, Path):
-            return self._fetch(transport, budget, self._out)
-        part = self._out.with_name(f"{self._out.name}.part")
+        out = self._out
+        if not isinstance(out, Path):
+            return self._let_in(lambda: self._fetch(transport, budget, out), budget, retries)
+        part = out.with_name(f"{out.name}.part")
         try:
             with part.open("wb") as file:
-                info = self._fetch(transport, budget, file)
+                info = self._let_in(lambda: self._fetch(transport, budget, file), budget, retries)
                 file.flush()
                 os.fsync(file.fileno())
-            part.replace(self._out)
-            _sync_folder(self._out.absolute().parent)
+            part.replace(out)
+            _sync_folder(out.absolute().parent)
         except BaseException as error:
             with suppress(OSError):
                 part.unlink()
             if isinstance(error, OSError) and not isinstance(error, SetwiseError):
-                what = f"cannot write the snapshot to {self._out}: {error.strerror or error}"
+                what = f"cannot write the snapshot to {out}: {error.strerror or error}"
                 raise FailedPreconditionError(what, field="path") from error
             raise
         return info
@@ -90,8 +124,9 @@ class Download(_Transfer):
         start = pb.SnapshotStart()
         try:
             while True:
-                budget.renew()
                 reply = line.expect(budget.timeout())
+                budget.renew()
+                self._answered = True
                 match reply.WhichOneof("message"):
                     case "start":
                         start = reply.start

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,7 @@ import setwise
 from setwise._manners import Pace, Turns, calls_at_once, streams_at_once
 from setwise._retry import Budget, Retries
 from setwise._values import Limits
-from setwise_proto.v1 import images_pb2, server_pb2
+from setwise_proto.v1 import collections_pb2, images_pb2, server_pb2
 
 
 class Busy:
@@ -177,3 +178,68 @@ def test_a_real_server_refuses_nothing_of_what_its_limits_allow(
         with ThreadPoolExecutor(40) as pool:
             hits = list(pool.map(lambda number: client.search(setwise.Id(f"set-{number % 12:02}"), k=1), range(40)))
         assert [answer[0].id for answer in hits] == [f"set-{number % 12:02}" for number in range(40)]
+
+
+class Doorkeeper:
+    """A server whose streams turn callers away so many times, then answer like a snapshot of three bytes."""
+
+    def __init__(self, turned_away: int, *, after: int = 0) -> None:
+        """after: pieces that are given before."""
+        self.left, self._after, self.streams = turned_away, after, 0
+
+    def call(self, method: str, request: Message, reply: type[Message], timeout: float | None) -> Message:
+        """As Transport.call."""
+        return server_pb2.GetServerInfoResponse()
+
+    def stream(self, method: str, requests: Any, reply: type[Message]) -> Any:
+        """As Transport.stream."""
+        self.streams += 1
+        return _Answers(self._answer())
+
+    def _answer(self) -> Any:
+        pieces = [collections_pb2.DownloadSnapshotResponse(piece=b"abc")]
+        yield from pieces[: self._after]
+        if self.left:
+            self.left -= 1
+            raise setwise.ResourceExhaustedError("full", reason="SERVER_BUSY", retry_after=0.01)
+        end = collections_pb2.SnapshotEnd(bytes=3, sha256=hashlib.sha256(b"abc").hexdigest())
+        yield from [*pieces, collections_pb2.DownloadSnapshotResponse(end=end)]
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+class _Answers:
+    def __init__(self, answers: Any) -> None:
+        self._answers = answers
+
+    def __iter__(self) -> _Answers:
+        return self
+
+    def __next__(self) -> Message:
+        answer: Message = next(self._answers)
+        return answer
+
+    def cancel(self) -> None:
+        """Ends by itself."""
+
+
+def test_a_stream_that_was_turned_away_comes_back(tmp_path: Path) -> None:
+    server = Doorkeeper(2)
+    with setwise.connect("localhost:1", transport=server) as client:
+        assert client.download_snapshot(tmp_path / "a.tar").bytes == 3
+    assert (server.streams, (tmp_path / "a.tar").read_bytes()) == (3, b"abc")
+    with (
+        setwise.connect("localhost:1", transport=Doorkeeper(9), retries=2) as client,
+        pytest.raises(setwise.ResourceExhaustedError),
+    ):
+        client.download_snapshot(tmp_path / "b.tar")
+    assert not (tmp_path / "b.tar").exists()
+
+
+def test_a_stream_that_had_begun_is_not_begun_again(tmp_path: Path) -> None:
+    server = Doorkeeper(1, after=1)
+    client = setwise.connect("localhost:1", transport=server)
+    with client, pytest.raises(setwise.ResourceExhaustedError):
+        client.download_snapshot(tmp_path / "a.tar")
+    assert server.streams == 1
