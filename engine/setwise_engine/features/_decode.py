@@ -24,8 +24,10 @@ from PIL import (
 
 from setwise_engine.errors import EngineError, ImageError, ImageLimitError, InvalidInput
 from setwise_engine.feature_set import ImageSize
+from setwise_engine.features._budget import decoding_bytes, pixels_of
 from setwise_engine.features._colour import to_rgb
 from setwise_engine.features._read import DecodeLimits, read_limited
+from setwise_engine.features._webp import webp_size
 
 __all__ = ["PREPARATION", "DecodeLimits", "PreparedImage", "prepare_image"]
 
@@ -49,6 +51,8 @@ _TURNS = {
 }
 _SIDEWAYS = {_TURNS[5], _TURNS[6], _TURNS[7], _TURNS[8]}
 _Opener = Callable[[IO[bytes]], ImageFile.ImageFile]
+_Drafted = tuple[tuple[int, int], tuple[float, float, float, float]]
+"""Size of a picture in its file, and the part that it fills of what a smaller one is decoded to."""
 
 # The classes are called directly, not through Image.open: that one warns about large images by a global of the whole
 # process (ours are refused by `DecodeLimits`), and it turns the two-picture JPEG files of phones into another format.
@@ -82,13 +86,23 @@ class PreparedImage:
     thumbnail: bytes = b""
 
 
+def _no_check() -> None:
+    """The caller waits as long as it takes."""
+
+
 def prepare_image(
-    source: bytes | Path, side: int, *, limits: DecodeLimits | None = None, thumbnail: bool = False
+    source: bytes | Path,
+    side: int,
+    *,
+    limits: DecodeLimits | None = None,
+    thumbnail: bool = False,
+    check: Callable[[], None] = _no_check,
 ) -> PreparedImage:
     """Decode JPEG, PNG, WebP, BMP, TIFF or the first frame of a GIF, and squash it to `side` x `side` pixels.
 
     EXIF orientation is applied, transparency is laid on white, 16-bit values are scaled to 8; embedded colour profiles
     are not applied. Equal bytes give equal pixels on one version of Pillow.
+    check: called before anything is decoded, and while it waits for memory (`DecodeLimits.budget`); may raise.
     Raises NotFound for a missing file and ImageError for one that is no usable image within the limits; the message
     names the file. Raises InvalidInput when `side` is not positive.
     """
@@ -98,27 +112,29 @@ def prepare_image(
     name = str(source) if isinstance(source, Path) else "image"
     data = read_limited(source, name, limits)
     try:
-        return _prepare(data, name, side, limits, thumbnail)
+        picture = _open(data, name, limits)
+        size, whole = picture.size, pixels_of(picture)
+        # A JPEG is decoded at 1/2, 1/4 or 1/8 of its size: a 12-megapixel photo in a quarter of the time.
+        draft = picture.draft(None, (_GAP * side, _GAP * side))
+        check()
+        with limits.memory(decoding_bytes(picture, whole), name, check):
+            return _prepare(picture, (size, draft[1]) if draft else None, name, side, thumbnail)
     except EngineError:
         raise
     except Exception as error:  # Pillow meets hostile bytes with nearly any exception type
         raise ImageError(f"{name} cannot be decoded: it is damaged or cut short ({error})", field="image") from error
 
 
-def _prepare(data: bytes, name: str, side: int, limits: DecodeLimits, thumbnail: bool) -> PreparedImage:
-    picture = _open(data, name)
-    _check_pixels(picture.size, name, limits)
-    width, height = picture.size
-    # A JPEG is decoded at 1/2, 1/4 or 1/8 of its size: a 12-megapixel photo in a quarter of the time.
-    draft = picture.draft(None, (_GAP * side, _GAP * side))
+def _prepare(
+    picture: ImageFile.ImageFile, drafted: _Drafted | None, name: str, side: int, thumbnail: bool
+) -> PreparedImage:
     picture.load()
-    if draft is None:
-        width, height = picture.size  # a TIFF turns itself while loading
+    (width, height), box = drafted or (picture.size, None)  # a TIFF turns itself while loading
     rgb = to_rgb(picture, name)
     turn = _TURNS.get(picture.getexif().get(_ORIENTATION_TAG, 1))
     if turn in _SIDEWAYS:
         width, height = height, width
-    square = rgb.resize((side, side), Image.Resampling.BICUBIC, box=draft and draft[1], reducing_gap=_GAP)
+    square = rgb.resize((side, side), Image.Resampling.BICUBIC, box=box, reducing_gap=_GAP)
     return PreparedImage(
         pixels=np.array(_turned(square, turn), dtype=np.uint8),
         image_size=ImageSize(width, height),
@@ -126,20 +142,24 @@ def _prepare(data: bytes, name: str, side: int, limits: DecodeLimits, thumbnail:
     )
 
 
-def _open(data: bytes, name: str) -> ImageFile.ImageFile:
+def _open(data: bytes, name: str, limits: DecodeLimits) -> ImageFile.ImageFile:
+    """The picture, of whose pixels none is decoded yet and which has no more than the limit."""
     for signature, opener in _FORMATS:
         if data.startswith(signature):
-            return opener(BytesIO(data))
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return WebPImagePlugin.WebPImageFile(BytesIO(data))
-    raise ImageError(f"{name} is not a JPEG, PNG, WebP, BMP, TIFF or GIF image", field="image")
+            picture = opener(BytesIO(data))
+            break
+    else:
+        _check_pixels(webp_size(data, name), name, limits)  # opening one makes room for it
+        picture = WebPImagePlugin.WebPImageFile(BytesIO(data))
+    _check_pixels(picture.size, name, limits, pixels_of(picture))
+    return picture
 
 
-def _check_pixels(size: tuple[int, int], name: str, limits: DecodeLimits) -> None:
+def _check_pixels(size: tuple[int, int], name: str, limits: DecodeLimits, pixels: int = 0) -> None:
     width, height = size
     if width < 1 or height < 1:
         raise ImageError(f"{name} has no pixels ({width}x{height})", field="image")
-    if width * height > limits.max_pixels:
+    if max(pixels, width * height) > limits.max_pixels:
         raise ImageLimitError(
             f"{name} has {width}x{height} pixels, more than the limit of {limits.max_pixels}; "
             "scale it down or raise the limit",

@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import stat
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from setwise_engine.errors import ImageError, NotFound
+from setwise_engine.errors import ImageError, ImageLimitError, NotFound
+from setwise_engine.features._budget import DecodeBudget
 
 __all__ = ["DecodeLimits", "read_limited"]
 
 
 @dataclass(frozen=True, slots=True)
 class DecodeLimits:
-    """The largest image that is read: bytes of the encoded file, pixels of the decoded picture."""
+    """The largest image that is read: bytes of the encoded file, pixels of the decoded picture.
+
+    budget: memory for decoding that all who have these limits share; None for as much as it takes.
+    """
 
     max_bytes: int = 64 * 2**20
     max_pixels: int = 100_000_000
+    budget: DecodeBudget | None = field(default=None, compare=False)
+
+    def memory(self, size: int, name: str, check: Callable[[], None]) -> AbstractContextManager[None]:
+        """Has so many bytes of the budget while what is inside runs; see `DecodeBudget.hold`."""
+        return nullcontext() if self.budget is None else self.budget.hold(size, name, check)
 
 
 def read_limited(source: bytes | Path, name: str, limits: DecodeLimits) -> bytes:
@@ -52,7 +63,9 @@ def _check_bytes(size: int, name: str, limits: DecodeLimits) -> None:
     if size == 0:
         raise ImageError(f"{name} is empty (0 bytes)", field="image")
     if size > limits.max_bytes:
-        raise ImageError(
+        raise ImageLimitError(
             f"{name} is larger than the limit of {limits.max_bytes} bytes; scale it down or raise the limit",
             field="image",
+            limit="max_image_bytes",
+            allowed=limits.max_bytes,
         )
