@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from setwise_server._pools import Pools
 from setwise_server._record import COUNTS, STAGES
 from setwise_server.observe._exporter import Exporter
 
-DOCS = (Path(__file__).parents[3] / "docs" / "metrics.md").read_text("utf-8")
+FOLDER = Path(__file__).parents[3] / "docs"
+DOCS = (FOLDER / "metrics.md").read_text("utf-8")
 PARTS = re.compile(r"_(bucket|sum|count)$")
 
 
@@ -38,6 +40,13 @@ def test_every_metric_is_described(names: set[str]) -> None:
 
 def test_every_metric_that_is_asked_for_exists(names: set[str]) -> None:
     assert {PARTS.sub("", name) for name in re.findall(r"setwise_[a-z_]+", DOCS)} <= names
+
+
+def test_the_dashboard_asks_for_metrics_that_exist(names: set[str]) -> None:
+    panels = json.loads((FOLDER / "grafana.json").read_text("utf-8"))["panels"]
+    asked = [target["expr"] for panel in panels for target in panel["targets"]]
+    assert len(asked) >= len(panels)
+    assert {PARTS.sub("", name) for expr in asked for name in re.findall(r"setwise_[a-z_]+", expr)} <= names
 
 
 def test_every_stage_and_count_is_described() -> None:

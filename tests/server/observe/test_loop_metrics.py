@@ -23,7 +23,7 @@ def test_what_blocks_the_loop_is_measured() -> None:
 
     asyncio.run(scenario())
 
-    late = registry.get_sample_value("setwise_event_loop_delay_seconds_bucket", {"le": "1.0"})
+    late = registry.get_sample_value("setwise_event_loop_delay_seconds_bucket", {"le": "+Inf"})
     in_time = registry.get_sample_value("setwise_event_loop_delay_seconds_bucket", {"le": "0.25"})
     assert late is not None
     assert in_time is not None
