@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from google.protobuf.message import Message
 from google.rpc.status_pb2 import Status
 
+from setwise_server._blas import one_blas_thread
 from setwise_server._call import Call
 from setwise_server._errors import UnknownMethodError
 from setwise_server._holdings import Holdings
@@ -42,7 +43,8 @@ class LocalServer:
         the deadline in seconds, `request_id` what the log calls it. The status's code is 0 and the response present, or
         there is no response."""
         try:
-            return Status(), self._method(method, streams=False).handle(request, Call(timeout))
+            with one_blas_thread():
+                return Status(), self._method(method, streams=False).handle(request, Call(timeout))
         except Exception as error:  # as on the wire: whatever it is, the caller gets a status
             return status_of(error, request_id), None
 
@@ -64,7 +66,8 @@ class LocalServer:
         except UnknownMethodError as error:
             yield status_of(error, request_id), None
             return
-        yield from local_stream(known, requests, Call(timeout), request_id)
+        with one_blas_thread():
+            yield from local_stream(known, requests, Call(timeout), request_id)
 
     def close(self) -> None:
         """Close the collection."""
