@@ -15,16 +15,22 @@ import signal
 import sys
 import time
 import traceback
+from importlib.machinery import PathFinder
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent / "faults")]
+HERE = Path(__file__).parent
+SOURCES = ("proto", "client", "engine", "indexer", "server")
+sys.path[:0] = [str(HERE), str(HERE.parent / "faults"), *(str(HERE.parent.parent / name) for name in SOURCES)]
+# The finder of an editable install would come first, and what it loads atheris cannot instrument.
+sys.meta_path.sort(key=lambda finder: finder is not PathFinder)
 
 import atheris  # type: ignore[import-not-found]  # noqa: E402
 
 SLOW_S = 4.0  # CPU seconds of one case, instrumented, on a busy machine
 TELL_S = 1.0
 MEMORY_MB = 3072
-OURS = ("setwise", "setwise_engine", "setwise_server", "setwise_indexer")
+BOTH = ("setwise_engine", "setwise_server")
+ALSO = {"where_texts": "setwise", "image_manifests": "setwise_indexer", "set_files": "setwise_indexer", "images": "PIL"}
 
 
 class Child:
@@ -40,7 +46,8 @@ class Child:
         """Does not come back."""
         scratch = self._folder / "scratch" / self._name
         scratch.mkdir(parents=True, exist_ok=True)
-        with atheris.instrument_imports(include=[*OURS, *(["PIL"] if self._name.startswith("images") else [])]):
+        also = [package for prefix, package in ALSO.items() if self._name.startswith(prefix)]
+        with atheris.instrument_imports(include=[*BOTH, *also]):
             from fuzz_all import TARGETS
             from fuzz_target import Counts, tried
 
