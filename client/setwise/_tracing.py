@@ -11,6 +11,8 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from importlib.metadata import version
 from typing import Any
 
 from setwise._errors import SetwiseError
@@ -52,7 +54,7 @@ def client_span(method: str, target: str) -> Iterator[ClientSpan]:
     if "opentelemetry.trace" not in sys.modules:
         yield ClientSpan()
         return
-    from opentelemetry.trace import SpanKind, get_tracer
+    from opentelemetry.trace import SpanKind
 
     service, _, name = method.removeprefix("/").partition("/")
     facts = {
@@ -62,7 +64,7 @@ def client_span(method: str, target: str) -> Iterator[ClientSpan]:
         "server.address": target,
         "setwise.request_id": current_request_id(),
     }
-    opened = get_tracer(_NAME).start_as_current_span(
+    opened = _tracer().start_as_current_span(
         f"{service}/{name}",
         kind=SpanKind.CLIENT,
         attributes=facts,
@@ -76,6 +78,14 @@ def client_span(method: str, target: str) -> Iterator[ClientSpan]:
         except SetwiseError as error:
             told.failed(error)
             raise
+
+
+@cache
+def _tracer() -> Any:
+    """Asked for once, as OpenTelemetry means it: it hands on to the provider that the program sets, also later."""
+    from opentelemetry.trace import get_tracer
+
+    return get_tracer(_NAME, version("setwise"))
 
 
 def trace_headers() -> tuple[tuple[str, str], ...]:
