@@ -25,7 +25,8 @@ MOST_COLLECTIONS = 100
 """Of so many collections, the largest, each has its own metrics; callers may make as many as they like."""
 OTHERS = "(others)"
 """The label of all further collections together: no collection can have this name."""
-FRESH_S = 10.0  # counting a collection's tokens reads its whole catalogue
+FRESH_S = 10.0
+SHARE = 100  # counting a collection's tokens reads its whole catalogue: it may take a hundredth of a core
 
 _SIZES = {
     "images": "Images.",
@@ -73,14 +74,16 @@ class StateMetrics(Collector):
             yield family
 
     def _info(self, entry: Entry) -> CollectionInfo | None:
-        """What it holds, at most FRESH_S old; None when it cannot be told."""
-        read, info = self._infos.get(entry, (0.0, None))
-        if info is None or time.monotonic() - read >= FRESH_S:
+        """What it holds, lately; None when it cannot be told."""
+        fresh_until, info = self._infos.get(entry, (0.0, None))
+        begun = time.monotonic()
+        if info is None or begun >= fresh_until:
             try:
                 info = entry.collection.info()
             except EngineError:
                 return None
-            self._infos[entry] = time.monotonic(), info
+            ended = time.monotonic()
+            self._infos[entry] = ended + max(FRESH_S, SHARE * (ended - begun)), info
         return info
 
 
