@@ -28,7 +28,7 @@ class Served:
 
     def client(self, **options: Any) -> setwise.Client:
         """A client that does not ask twice."""
-        return setwise.connect(self.address, collection=COLLECTION, retries=0, timeout=60.0, **options)
+        return setwise.connect(self.address, **{"collection": COLLECTION, "retries": 0, "timeout": 60.0} | options)
 
     def memory(self) -> int:
         """Bytes of memory that it has used at most."""
