@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 from setwise_server._runner import Runner
 from setwise_server.handlers import Kind
@@ -32,6 +33,6 @@ class Pools:
         to end, and those that still wait are refused."""
         return all(await asyncio.gather(*(runner.drain(grace) for runner in self._runners.values())))
 
-    async def close(self) -> None:
-        """Drop what waits and wait for what runs."""
-        await asyncio.gather(*(runner.close() for runner in self._runners.values()))
+    async def close(self, patience: float = math.inf) -> bool:
+        """Drop what waits and wait for what runs, at most so many seconds; whether all of it ended."""
+        return all(await asyncio.gather(*(runner.close(patience) for runner in self._runners.values())))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -93,9 +94,15 @@ class Runner:
             return False
         return True
 
-    async def close(self) -> None:
-        """Drop what waits and wait for what runs."""
-        await asyncio.to_thread(self._pool.shutdown, cancel_futures=True)
+    async def close(self, patience: float = math.inf) -> bool:
+        """Drop what waits and wait for what runs, at most so many seconds; whether all of it ended."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        try:
+            await asyncio.wait_for(self._idle.wait(), patience if math.isfinite(patience) else None)
+        except TimeoutError:
+            return False
+        await asyncio.to_thread(self._pool.shutdown)
+        return True
 
     def _enter(self, place: Place, timeout: float | None) -> None:
         with self._lock:

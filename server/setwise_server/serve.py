@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -30,6 +31,8 @@ from setwise_server.settings import ServerSettings, address
 __all__ = ["Server", "run"]
 
 FLUSH_S = 0.5  # for the last replies to leave; health watches never end by themselves
+
+LAST_S = 5.0  # after the grace, for calls to notice that they were told to end
 
 log = logging.getLogger("setwise.server")
 
@@ -87,8 +90,10 @@ class Server:
         await self._health.set_ready(True)
         return len(holdings.registry)
 
-    async def stop(self) -> None:
-        """Turn NOT_SERVING, refuse new calls, tell streams to end, give what runs `grace` seconds, close everything."""
+    async def stop(self) -> bool:
+        """Turn NOT_SERVING, refuse new calls, tell streams to end, give what runs `grace` seconds, close everything.
+
+        False when a call heeds nothing at all: then its collection stays open, and the process must be ended."""
         await self._health.stop()
         self._servicer.drain()
         if self._opening is not None:  # a thread that opens collections cannot be told to stop
@@ -98,12 +103,15 @@ class Server:
         if not await self._pools.drain(self._settings.grace):
             log.warning("some calls had not ended after %g s of grace and were told to", self._settings.grace)
         await self._grpc.stop(FLUSH_S)
-        await self._pools.close()
+        if not await self._pools.close(LAST_S):
+            log.error("some calls did not end %g s after they were told to; the process ends without them", LAST_S)
+            return False
         await self._observer.stop()
         if self._holdings is not None:
             await asyncio.to_thread(self._holdings.close)
         if self._blas is not None:
             self._blas.restore_original_limits()
+        return True
 
     def _open(self) -> Holdings:
         self._holdings = Holdings(self._paths, self._settings)
@@ -143,4 +151,6 @@ async def _serve(
         loading.cancel()
         await stopping
     finally:
-        await server.stop()
+        if not await server.stop():
+            logging.shutdown()
+            os._exit(1)  # the interpreter would wait for its threads for ever; what was acknowledged is on the disk
