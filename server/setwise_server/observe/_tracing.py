@@ -58,7 +58,7 @@ class Tracing:
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
         self._tracer = self._provider.get_tracer("setwise_server")
         self._propagator = TraceContextTextMapPropagator()
-        self._spans: dict[Visit, Span] = {}
+        self._spans: dict[Visit, tuple[Span, int]] = {}
 
     def stop(self) -> None:
         """Send what waits; takes EXPORT_S at the most."""
@@ -76,9 +76,10 @@ class Tracing:
             "setwise.request_id": visit.request_id,
         }
         parent = self._propagator.extract(metadata)
-        span = self._tracer.start_span(f"{service}/{method}", parent, SpanKind.SERVER, attributes)
+        begun = time_ns() - int(visit.elapsed() * 1e9)
+        span = self._tracer.start_span(f"{service}/{method}", parent, SpanKind.SERVER, attributes, start_time=begun)
         visit.trace_id = format_trace_id(span.get_span_context().trace_id)
-        self._spans[visit] = span
+        self._spans[visit] = span, begun
         try:
             yield
         finally:
@@ -87,7 +88,7 @@ class Tracing:
 
     def ended(self, visit: Visit, outcome: Outcome) -> None:
         """The call came to this."""
-        span = self._spans[visit]
+        span, begun = self._spans[visit]
         if not span.is_recording():
             return
         span.set_attribute("rpc.grpc.status_code", outcome.code.value[0])
@@ -98,12 +99,11 @@ class Tracing:
             span.set_status(StatusCode.ERROR, outcome.message)
         if visit.record.searches:
             span.set_attributes({f"setwise.{name}": count for name, count in visit.record.counts().items()})
-        self._lay_out(visit, outcome, set_span_in_context(span))
+        self._lay_out(visit, begun, set_span_in_context(span))
 
-    def _lay_out(self, visit: Visit, outcome: Outcome, parent: Context) -> None:
+    def _lay_out(self, visit: Visit, begun: int, parent: Context) -> None:
         """A span for each stage, one after the other. How long each took was measured, over all queries of the call;
         when it began follows from the order in which they run."""
-        begun = time_ns() - int(outcome.seconds * 1e9)
         stages = dict(visit.record.stages)
         for stage in (*STAGES, *(stages.keys() - set(STAGES))):
             if stage in stages:

@@ -102,6 +102,7 @@ def test_each_stage_is_a_child_as_long_as_it_was_and_in_the_order_in_which_it_ra
     assert [name for name, _ in took] == ["setwise.queue", "setwise.recall", "setwise.rerank"]
     assert [seconds for _, seconds in took] == pytest.approx([0.001, 0.002, 0.020], rel=1e-3)
     assert {span.parent_span_id for span in stages} == {call.span_id}
+    assert stages[0].start_time_unix_nano == call.start_time_unix_nano
     assert not call.parent_span_id
 
 
@@ -112,6 +113,14 @@ def test_a_caller_may_ask_not_to_be_traced(collector: tuple[Collector, str]) -> 
 
     assert not kept.spans
     assert visit.trace_id == TRACE
+
+
+def test_what_a_caller_sends_beside_its_parent_does_no_harm(collector: tuple[Collector, str]) -> None:
+    kept, address = collector
+
+    observed(address, {"traceparent": f"00-{TRACE}-{PARENT}-01", "tracestate": "=,=\x00" * 5000, "x-bin": b"\xff"})
+
+    assert kept.spans["setwise.v1.SearchService/Search"].parent_span_id.hex() == PARENT
 
 
 @pytest.mark.parametrize("parent", ["", "nonsense", f"00-{'0' * 32}-{PARENT}-01", "x" * 10_000])
