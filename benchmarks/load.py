@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from _live_data import large
+from _load_door import SWITCHES, opened
 from _load_plain import plain
 from _load_report import codes, latencies, operations, windows
 from _load_run import Outcome, Run
@@ -108,10 +109,25 @@ def _job(args: argparse.Namespace, folder: Path) -> Iterator[Job]:
     shutil.copytree(large(args.work, args.images), collection)
     options = [word for option in args.serve for word in option.split("=", 1)]
     log = args.work / "load-server.log"
-    with serving(collection, options, log=log) as server, server.watched():
-        run = Run(server, args.work, folder, args.processes, deadline=args.deadline, repeated=args.repeated)
+    with (
+        opened(folder / "door", args.door) as door,
+        serving(collection, options, environment=door.environment, log=log) as server,
+        server.watched(),
+    ):
+        run = Run(
+            server,
+            args.work,
+            folder,
+            args.processes,
+            deadline=args.deadline,
+            repeated=args.repeated,
+            ca=door.ca,
+            key=door.key,
+        )
         run(8, args.mix, args.warm_up)
         yield Job(args, server, run)
+    if args.door:
+        print(f"With {', '.join(args.door)}; the collector of traces got {door.exports} messages.\n")
 
 
 def main() -> None:
@@ -148,6 +164,9 @@ def _arguments(kinds: tuple[str, ...]) -> argparse.Namespace:
     parser.add_argument("--windows", type=int, default=15, help="rows of a soak over time (default: %(default)s)")
     parser.add_argument(
         "--serve", action="append", default=[], metavar="OPTION", help="of `setwise serve`, as --workers=4"
+    )
+    parser.add_argument(
+        "--door", type=lambda text: text.split(","), default=(), help=f"any of {','.join(SWITCHES)} (default: none)"
     )
     args = parser.parse_args()
     if sys.platform != "linux":

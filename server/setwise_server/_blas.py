@@ -1,4 +1,4 @@
-"""One thread for the products of numpy and FAISS while a search runs in somebody's program, and afterwards as before."""
+"""One thread for the products of numpy and FAISS while a search runs in somebody's program; then as it was."""
 
 from __future__ import annotations
 
