@@ -7,7 +7,9 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /source
 COPY . .
-RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
+# A wheel for any machine is one without the native kernel: say so here, before torch is downloaded.
+RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels . \
+    && if ls /wheels/*-none-any.whl 2>/dev/null; then echo "the native kernel did not compile" >&2; exit 1; fi
 
 FROM python:3.13-slim-trixie
 # Where to take torch and torchvision from: empty for the default index, or one with builds for your hardware.
