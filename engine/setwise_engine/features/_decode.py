@@ -26,6 +26,7 @@ from setwise_engine.errors import EngineError, ImageError, ImageLimitError, Inva
 from setwise_engine.feature_set import ImageSize
 from setwise_engine.features._budget import decoding_bytes, pixels_of
 from setwise_engine.features._colour import to_rgb
+from setwise_engine.features._jpeg import check_scans
 from setwise_engine.features._read import DecodeLimits, read_limited
 from setwise_engine.features._webp import webp_size
 
@@ -146,6 +147,8 @@ def _open(data: bytes, name: str, limits: DecodeLimits) -> ImageFile.ImageFile:
     """The picture, of whose pixels none is decoded yet and which has no more than the limit."""
     for signature, opener in _FORMATS:
         if data.startswith(signature):
+            if opener is JpegImagePlugin.JpegImageFile:
+                check_scans(data, name)
             picture = opener(BytesIO(data))
             break
     else:
