@@ -56,7 +56,7 @@ class Admission:
         if wait > 1e-9:
             raise BusyError(
                 f"this caller asks more than {self._rate:g} times a second; come back in {wait:.3g} s, or ask the "
-                "server's owner for more (--limits-max-calls-per-second)",
+                "server's owner for more (--max-calls-per-second)",
                 retry_after=wait,
                 limit="max_calls_per_second",
                 allowed=self._rate,
