@@ -13,7 +13,7 @@ from setwise_server._admission import Admission
 from setwise_server._status import DETAILS_KEY, error_info, grpc_code, status_of
 from setwise_server._visit import REQUEST_ID_KEY, VISIT, Visit, request_id
 from setwise_server._wire import check_metadata
-from setwise_server.observe import Observer
+from setwise_server.observe import Observer, Outcome
 from setwise_server.security import Guard
 from setwise_server.security._audit import Audit
 
@@ -63,20 +63,26 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 with self._admission.enter(visit.caller, visit.peer, stream=method in self._streams):
                     await behaviour(request, context)
             except asyncio.CancelledError:
-                self._ended(visit, grpc.StatusCode.CANCELLED)
+                self._ended(visit, _gone(context))
                 raise
             except Exception as error:  # whatever it is, the caller gets a status
                 status = status_of(error, visit.request_id)
-                code = grpc_code(status)
-                self._ended(visit, code, error_info(status).reason, status.message)
+                code, info = grpc_code(status), error_info(status)
+                self._ended(visit, code, info.reason, status.message, info.metadata["limit"])
                 trailers = ((DETAILS_KEY, status.SerializeToString()), (REQUEST_ID_KEY, visit.request_id))
                 await context.abort(code, status.message, trailers)
             else:
                 self._ended(visit, grpc.StatusCode.OK)
 
-    def _ended(self, visit: Visit, code: grpc.StatusCode, reason: str = "", message: str = "") -> None:
-        self._observer.ended(visit, code, reason, message)
+    def _ended(self, visit: Visit, code: grpc.StatusCode, reason: str = "", message: str = "", limit: str = "") -> None:
+        self._observer.ended(visit, Outcome(visit.elapsed(), code, reason, message, limit))
         self._audit.ended(visit, code, reason)
+
+
+def _gone(context: Context) -> grpc.StatusCode:
+    """Why a caller waits no more, as he hears it himself."""
+    left = context.time_remaining()
+    return grpc.StatusCode.CANCELLED if left is None or left > 0 else grpc.StatusCode.DEADLINE_EXCEEDED
 
 
 def _text(value: str | bytes | None) -> str | None:

@@ -80,6 +80,7 @@ def _fields(visit: Visit, outcome: Outcome) -> dict[str, Any]:
         "peer": visit.peer,
         "code": outcome.code.name,
         "reason": outcome.reason,
+        "limit": outcome.limit,
         "ms": round(outcome.seconds * 1000, 3),
         "stages": {stage: round(seconds * 1000, 3) for stage, seconds in dict(visit.record.stages).items()},
         "trace_id": visit.trace_id,

@@ -47,7 +47,7 @@ class CallMetrics:
             registry=registry,
         )
         failures = Counter(
-            "setwise_failures", "Calls that were refused or failed, by reason.", ("reason",), registry=registry
+            "setwise_failures", "Calls that were refused or failed, by reason.", ("reason", "limit"), registry=registry
         )
         callers = Counter(
             "setwise_caller_requests", "Calls that have ended, by caller.", ("caller",), registry=registry
@@ -76,7 +76,7 @@ class CallMetrics:
         self._seconds(method, code).observe(outcome.seconds)
         self._callers(visit.caller.name).inc()
         if outcome.code is not grpc.StatusCode.OK:
-            self._failures(outcome.reason or code).inc()
+            self._failures(outcome.reason or code, outcome.limit).inc()
         for stage, seconds in dict(visit.record.stages).items():
             self._stages(method, stage).observe(seconds)
         if visit.record.searches:

@@ -8,8 +8,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-import grpc
-
 from setwise_engine.errors import Unavailable
 from setwise_server._holdings import Holdings
 from setwise_server._pools import Pools
@@ -73,9 +71,8 @@ class Observer:
                 stack.enter_context(self._traces.during(visit, metadata))
             yield
 
-    def ended(self, visit: Visit, code: grpc.StatusCode, reason: str = "", message: str = "") -> None:
-        """The call came to this; reason and message are empty when it went well. Called inside `during`."""
-        outcome = Outcome(visit.elapsed(), code, reason, message)
+    def ended(self, visit: Visit, outcome: Outcome) -> None:
+        """The call came to this. Called inside `during`."""
         self._log.ended(visit, outcome)
         if self._metrics is not None:
             self._metrics.calls.ended(visit, outcome)

@@ -43,11 +43,13 @@ def a_search() -> Visit:
 
 def test_calls_are_counted_by_method_code_and_caller(metrics: Exporter, value: Value) -> None:
     metrics.calls.ended(a_search(), Outcome(0.02, grpc.StatusCode.OK))
-    metrics.calls.ended(a_search(), Outcome(0.0001, grpc.StatusCode.RESOURCE_EXHAUSTED, "SERVER_BUSY", "later"))
+    metrics.calls.ended(
+        a_search(), Outcome(0.0001, grpc.StatusCode.RESOURCE_EXHAUSTED, "SERVER_BUSY", "later", "max_queue")
+    )
 
     assert value("setwise_requests_total", method="Search", code="OK") == 1
     assert value("setwise_requests_total", method="Search", code="RESOURCE_EXHAUSTED") == 1
-    assert value("setwise_failures_total", reason="SERVER_BUSY") == 1
+    assert value("setwise_failures_total", reason="SERVER_BUSY", limit="max_queue") == 1
     assert value("setwise_caller_requests_total", caller="shop") == 2
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 from urllib.request import urlopen
@@ -97,12 +98,46 @@ def test_prometheus_sees_what_the_server_holds_and_does(told: tuple[Any, Metric]
 
 def test_what_was_refused_is_counted_by_its_reason(told: tuple[Any, Metric]) -> None:
     stubs, metric = told
-    before = metric("setwise_failures_total", reason="NOT_FOUND") or 0
+    before = metric("setwise_failures_total", reason="NOT_FOUND", limit="") or 0
 
     with pytest.raises(grpc.RpcError):
         search(stubs, id="no such image")
 
-    assert metric("setwise_failures_total", reason="NOT_FOUND") == before + 1
+    assert metric("setwise_failures_total", reason="NOT_FOUND", limit="") == before + 1
+
+
+def test_of_what_went_over_a_limit_the_limit_is_told(told: tuple[Any, Metric]) -> None:
+    stubs, metric = told
+    request = search_pb2.SearchRequest(query=types.Query(id="set-01"))
+    request.options.k = 10**6
+
+    with pytest.raises(grpc.RpcError):
+        stubs.search.Search(request)
+
+    assert metric("setwise_failures_total", reason="LIMIT_EXCEEDED", limit="max_k") == 1
+
+
+def test_a_caller_who_waits_no_more_is_counted_as_he_hears_it_himself(told: tuple[Any, Metric], gate: Any) -> None:
+    stubs, metric = told
+    request = search_pb2.SearchRequest(query=types.Query(id="set-01"))
+
+    leaving = stubs.search.Search.future(request)
+    assert gate.entered.acquire(timeout=10)
+    leaving.cancel()
+    with pytest.raises(grpc.RpcError):
+        stubs.search.Search(request, timeout=1.0)
+    gate.opened.set()
+
+    for code in ("CANCELLED", "DEADLINE_EXCEEDED"):
+        assert within(10, lambda code=code: metric("setwise_requests_total", method="Search", code=code) == 1)
+
+
+def within(seconds: float, happens: Callable[[], bool]) -> bool:
+    """Whether it happens in so many seconds."""
+    until = time.monotonic() + seconds
+    while not (happened := happens()) and time.monotonic() < until:
+        time.sleep(0.05)
+    return happened
 
 
 def test_a_slow_search_is_logged_with_all_that_explains_it(

@@ -19,7 +19,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from setwise_engine.errors import Unavailable
 from setwise_server import observe
 from setwise_server._visit import Visit
-from setwise_server.observe import Observer, _tracing
+from setwise_server.observe import Observer, Outcome, _tracing
 from setwise_server.security import Access, Caller
 from setwise_server.settings import Observe
 
@@ -62,7 +62,7 @@ def observed(
         visit.record.searches, visit.record.solved = 1, 3
         for stage, seconds in (("rerank", 0.020), ("queue", 0.001), ("decode", 0.0), ("recall", 0.002)):
             visit.record.add(stage, seconds)
-        observer.ended(visit, code, reason, "why" if reason else "")
+        observer.ended(visit, Outcome(visit.elapsed(), code, reason, "why" if reason else ""))
     asyncio.run(observer.stop())
     return visit
 
