@@ -104,8 +104,9 @@ class AsyncDriver:
     async def _stream(self, job: Job[T], timeout: float | None) -> T:
         if self._closed:
             raise self._closed_error()
-        budget = self._budget(timeout)
-        async with self._streams.turn(streams_at_once(self._context.known), budget):
+        limits, budget = self._context.known, self._budget(timeout)
+        await asyncio.sleep(self._pace.wait(limits, budget))
+        async with self._streams.turn(streams_at_once(limits), budget):
             return await self._work(job, budget)
 
     async def _work(self, job: Job[T], budget: Budget) -> T:

@@ -120,8 +120,9 @@ class Driver:
         if self._closed:
             raise self._closed_error()
         with numbered():
-            budget = self._budget(timeout)
-            turn = self._streams.turn(streams_at_once(self._context.known), budget)
+            limits, budget = self._context.known, self._budget(timeout)
+            time.sleep(self._pace.wait(limits, budget))
+            turn = self._streams.turn(streams_at_once(limits), budget)
             with turn, client_span(job.method, self._target):
                 return job.run(self._transport, budget, self._retries)
 

@@ -29,7 +29,8 @@ def streams_at_once(limits: Limits | None) -> int:
 
 
 class Pace:
-    """Spreads calls over time as the server counts them: those of one second may come at once. Thread-safe.
+    """Spreads calls over time as the server counts them: those of one second, less one, may come at once. That one is
+    left because calls may reach the server closer together than they left. Thread-safe.
 
     Source: the generic cell rate algorithm, ITU-T I.371; it keeps one number, the moment from which a second's calls
     are free again.
@@ -37,17 +38,20 @@ class Pace:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock, self._lock, self._rested = clock, threading.Lock(), 0.0
+        self._before = 0  # calls made while no rate was known
 
     def wait(self, limits: Limits | None, budget: Budget) -> float:
         """Take the next place, and give the seconds until it. Raises DeadlineExceededError, and takes none, when the
         caller has not so much time."""
         rate = limits.max_calls_per_second if limits else 0.0
-        if not rate:
-            return 0.0
         with self._lock:
+            if not rate:
+                self._before += limits is None
+                return 0.0
             now, apart = self._clock(), 1 / rate
-            rested = max(now, self._rested) + apart
-            seconds = max(rested - now - max(1.0, apart), 0.0)
+            rested = max(now, self._rested) + apart * (1 + self._before)
+            self._before = 0
+            seconds = max(rested - now - max(1.0 - apart, apart), 0.0)
             if seconds >= budget.remaining():
                 what = f"the server takes {rate:g} calls a second, and this one's turn comes in {seconds:.3g} s"
                 raise DeadlineExceededError(f"{what}; ask less often, or allow more time with timeout=")

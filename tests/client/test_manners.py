@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import shutil
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from google.protobuf.message import Message
 
@@ -118,7 +121,7 @@ def test_calls_keep_the_servers_pace() -> None:
 def test_a_turn_that_comes_too_late_is_told_at_once() -> None:
     server = Busy(max_calls_per_second=0.1)
     with setwise.connect("localhost:1", transport=server, timeout=2) as client:
-        client.count()
+        client.info()
         before = time.monotonic()
         with pytest.raises(setwise.DeadlineExceededError, match=r"takes 0\.1 calls a second"):
             client.count()
@@ -126,14 +129,24 @@ def test_a_turn_that_comes_too_late_is_told_at_once() -> None:
 
 
 def test_the_pace_is_that_of_the_server() -> None:
-    """The bucket of the server's own accounting, in the same words: a second's worth at once, then evenly."""
+    """The server's own accounting: a second's calls at once, less one for what networks do, and then evenly."""
     now = 100.0
     pace, limits = Pace(lambda: now), Limits(max_calls_per_second=4.0)
-    assert [pace.wait(limits, Budget(None)) for _ in range(6)] == pytest.approx([0, 0, 0, 0, 0.25, 0.5])
-    now = 101.5
+    assert [pace.wait(limits, Budget(None)) for _ in range(6)] == pytest.approx([0, 0, 0, 0.25, 0.5, 0.75])
+    now = 101.75
     assert pace.wait(limits, Budget(None)) == pytest.approx(0.0)
     assert pace.wait(Limits(), Budget(None)) == 0.0
-    assert pace.wait(None, Budget(None)) == 0.0
+
+
+def test_calls_before_the_rate_was_known_count() -> None:
+    pace, limits = Pace(lambda: 100.0), Limits(max_calls_per_second=4.0)
+    assert [pace.wait(None, Budget(None)) for _ in range(2)] == [0.0, 0.0]
+    assert [pace.wait(limits, Budget(None)) for _ in range(3)] == pytest.approx([0, 0.25, 0.5])
+
+
+def test_one_call_in_many_seconds() -> None:
+    pace, limits = Pace(lambda: 100.0), Limits(max_calls_per_second=0.1)
+    assert [pace.wait(limits, Budget(None)) for _ in range(2)] == pytest.approx([0, 10])
 
 
 def test_who_asked_too_often_is_waited_for_while_there_is_time() -> None:
@@ -168,16 +181,50 @@ def test_limits_that_nobody_told_do_not_count() -> None:
     assert calls_at_once(Limits(max_concurrent=2, max_queue=64)) == 66
 
 
-def test_a_real_server_refuses_nothing_of_what_its_limits_allow(
-    serve: Any, sets_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Forty callers at once where two compute and two may wait: without manners most of them would be refused."""
-    words = [str(sets_path), "--port", "0", "--workers", "1", "--max-queue", "1", "--read-only"]
-    with serve(*words) as (address, _), setwise.connect(address, timeout=60, retries=0) as client:
+@pytest.fixture(scope="module")
+def strict(serve: Any, sets_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """host:port of a server that may be written to and allows little: one call computes, one waits, one stream a
+    caller, twenty calls a second."""
+    path = tmp_path_factory.mktemp("strict") / "sets.setwise"
+    shutil.copytree(sets_path, path)
+    words = ["--workers", "1", "--max-queue", "1", "--max-streams-per-client", "1", "--max-calls-per-second", "20"]
+    with serve(str(path), "--port", "0", *words) as (address, _):
+        yield address
+
+
+def test_a_real_server_refuses_nothing_of_what_it_allows(strict: str) -> None:
+    """Without manners most of these would be refused."""
+    time.sleep(1.1)  # nobody has asked for a second
+    with setwise.connect(strict, timeout=60, retries=0) as client, ThreadPoolExecutor(30) as pool:
         client.info()
-        with ThreadPoolExecutor(40) as pool:
-            hits = list(pool.map(lambda number: client.search(setwise.Id(f"set-{number % 12:02}"), k=1), range(40)))
-        assert [answer[0].id for answer in hits] == [f"set-{number % 12:02}" for number in range(40)]
+        hits = list(pool.map(lambda number: client.search(setwise.Id(f"set-{number % 12:02}"), k=1), range(30)))
+    assert [answer[0].id for answer in hits] == [f"set-{number % 12:02}" for number in range(30)]
+
+
+def test_callers_who_share_their_allowance_get_through_too(strict: str) -> None:
+    """Two clients on one machine are one caller to the server: each keeps the pace, and together they are too quick.
+    Then the server says when to come back."""
+
+    def ask(_: int) -> int:
+        with setwise.connect(strict, timeout=60) as client:
+            client.info()
+            return sum(client.count() for _ in range(20))
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(ask, range(2))) == [240, 240]
+
+
+def test_streams_of_one_client_take_turns(strict: str) -> None:
+    tokens = setwise.FeatureSet(np.ones((4, 8), np.float16))
+
+    def store(number: int) -> int:
+        return client.upsert([(f"new-{number}", tokens)]).inserted
+
+    time.sleep(1.1)
+    with setwise.connect(strict, timeout=60, retries=0) as client, ThreadPoolExecutor(4) as pool:
+        client.info()
+        assert sum(pool.map(store, range(4))) == 4
+        client.delete([f"new-{number}" for number in range(4)])
 
 
 class Doorkeeper:
