@@ -17,10 +17,7 @@ __all__ = ["OTHER_VARIABLES", "Loaded", "load"]
 
 CONFIG = "SETWISE_CONFIG"
 CLIENT_VARIABLES = ("API_KEY", "API_KEY_FILE", "TLS", "CA", "CERTIFICATE", "CERTIFICATE_KEY")
-OTHER_VARIABLES = frozenset(
-    f"SETWISE_{name}"
-    for name in ("CONFIG", "KERNEL", "API_KEY", "API_KEY_FILE", "TLS", "CA", "CERTIFICATE", "CERTIFICATE_KEY")
-)
+OTHER_VARIABLES = frozenset(f"SETWISE_{name}" for name in ("CONFIG", "KERNEL", *CLIENT_VARIABLES))
 """Variables with our prefix that are no settings of a server."""
 
 
@@ -42,7 +39,7 @@ def load(
 ) -> Loaded:
     """The settings of a server.
 
-    file: TOML; without one, the one that SETWISE_CONFIG names. flags: values by key, as `parse` reads them.
+    file: TOML; without one, the one that SETWISE_CONFIG names. flags: values by key, as `given` finds them.
     Raises InvalidInput for a key or variable that is unknown and for a value that is wrong, naming where it stands.
     """
     environment = environment or {}
@@ -97,7 +94,7 @@ def _flat(table: Mapping[str, Any], file: Path) -> Iterator[tuple[str, Any]]:
             for inner, member in value.items():
                 yield _known(f"{name}.{inner}", file), member
         else:
-            yield _known(name, file), value
+            yield _known(f'"{name}"' if "." in name else name, file), value  # "limits.max_k" = 1 is no key of [limits]
 
 
 def _known(key: str, file: Path) -> str:

@@ -94,6 +94,7 @@ def test_variables_of_the_client_and_of_the_kernel_are_left_alone() -> None:
         ("[security]\nkyes = 'k'", 'there is no setting "security.kyes"; did you mean security.keys?'),
         ("[obverse]\nslow_ms = 1", 'there is no setting "obverse"; did you mean observe?'),
         ("zzzz = 1", 'there is no setting "zzzz"; `setwise serve --print-config` lists all'),
+        ('"limits.max_k" = 1', "there is no setting"),
         ("limits = 1", "limits must be a table: write [limits] above its settings"),
         ("port = 65536", "port is 65536; it must be a whole number of at least 0 and at most 65535"),
         ('port = "1"', 'port is "1"; it must be a whole number'),
