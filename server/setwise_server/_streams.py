@@ -12,6 +12,7 @@ import grpc.aio
 from google.protobuf.message import Message
 
 from setwise_engine.errors import CancelledError
+from setwise_server._asked import asked
 from setwise_server._call import Call
 from setwise_server._errors import LimitError, ReplyTooLargeError
 
@@ -54,7 +55,10 @@ class Stream:
         while (data := self._await(self._read())) is not None:
             self._call.check()
             check_request(data, self._max_bytes)
-            yield self._parse(data)
+            message = self._parse(data)
+            if not self._call.record.asked:  # the first message says what the stream is about
+                self._call.record.asked = asked(message)
+            yield message
         self._call.check()
 
     def emit(self, message: Message) -> None:

@@ -109,6 +109,17 @@ def test_who_did_what_is_told_with_its_request_id(stubs, keys, lines) -> None:
     assert [line["code"] for line in refused] == ["UNAUTHENTICATED", "UNAUTHENTICATED", "PERMISSION_DENIED"]
 
 
+def test_a_stream_is_told_with_what_it_began_with(stubs, keys, lines, make_item) -> None:
+    create = collections.CreateCollectionRequest(name="new", features=True, dims=16)
+    stubs.collections.CreateCollection(create, metadata=keys.of("admin"))
+    start = images.UpsertRequest(start=images.UpsertStart(collection="new"))
+    sent = images.UpsertRequest(data=images.UpsertData(images=[make_item("a", 1, secret="his own")]))
+    list(stubs.images.Upsert(iter([start, sent]), metadata=keys.of("write")))
+    done = audited(lines)[-1]
+    assert done.items() >= {"message": "Upsert done", "caller": "write", "asked": {"start.collection": "new"}}.items()
+    assert "his own" not in lines.getvalue()
+
+
 def test_nothing_that_is_logged_holds_a_key_whatever_is_done_with_it(stubs, keys, lines, make_item, caplog) -> None:
     """Keys that are right, wrong, expired, put in wrong places; calls that succeed and calls that fail."""
     caplog.set_level(logging.DEBUG)
