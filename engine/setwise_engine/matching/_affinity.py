@@ -7,6 +7,8 @@ instruction set shows in it. `engine/kernel/affinity.hpp` says how; here it is o
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +16,8 @@ from numpy.typing import NDArray
 from setwise_engine.errors import FeatureError
 from setwise_engine.matching import reference
 from setwise_engine.matching._paths import current
+from setwise_engine.matching._ranking import no_check
+from setwise_engine.matching._strips import strips
 
 __all__ = ["affinity", "square", "squares"]
 
@@ -22,13 +26,15 @@ _Floats = NDArray[np.float64]
 _Digits = NDArray[np.int64]
 
 _MAX_DIMS = 1 << 21  # as affinity.hpp: digits' products, added up, stay below 2^63
+_EFFORT = 128  # dimensions that take numpy as long as all the rest of an entry
 _CHUNK = 1 << 12  # dimensions whose digits' products, of 40 bits, add up exactly in float64
 
 
-def affinity(q: _Half, x: _Half) -> _Floats:
+def affinity(q: _Half, x: _Half, check: Callable[[], None] = no_check) -> _Floats:
     """Inner products of all pairs of tokens, A = Q X^T: exact, each rounded once to float64.
 
     q: (n, d) float16; x: (m, d) float16; finite. Returns (n, m) float64.
+    check: called every few milliseconds, in this thread; what it raises ends the call.
     Raises FeatureError (a ValueError) when dtype, shapes or numbers are not so.
     """
     for tokens in (q, x):
@@ -43,7 +49,7 @@ def affinity(q: _Half, x: _Half) -> _Floats:
             field="tokens",
         )
     try:
-        return _compute(np.ascontiguousarray(q), np.ascontiguousarray(x))
+        return _compute(np.ascontiguousarray(q), np.ascontiguousarray(x), check)
     except ValueError as error:
         raise FeatureError("tokens hold NaN or infinity; every number must be finite", field="tokens") from error
 
@@ -68,30 +74,46 @@ def square(tokens: _Half) -> float:
     return math.fsum(squares(tokens))
 
 
-def _compute(q: _Half, x: _Half) -> _Floats:
+def _compute(q: _Half, x: _Half, check: Callable[[], None]) -> _Floats:
     """Contiguous arrays of equal d; raises ValueError when a number is not finite."""
     path = current()
     if path.kernel is not None:
-        native: _Floats = path.kernel.affinity(q, x, **path.options)
+        native: _Floats = path.kernel.affinity(q, x, check=check, **path.options)
         return native
-    return _reference_affinity(q, x) if path.name == "reference" else _numpy_affinity(q, x)
+    return _reference_affinity(q, x, check) if path.name == "reference" else _numpy_affinity(q, x, check)
 
 
-def _reference_affinity(q: _Half, x: _Half) -> _Floats:
+def _pieces(q: NDArray[Any], x: NDArray[Any], check: Callable[[], None]) -> Iterator[slice]:
+    """Rows of the affinity to make at a time. Every entry is exact, so that it does not matter how many."""
+    return strips(len(q), len(x), check=check, effort=1 + q.shape[1] // _EFFORT)
+
+
+def _reference_affinity(q: _Half, x: _Half, check: Callable[[], None]) -> _Floats:
     if not (np.isfinite(q).all() and np.isfinite(x).all()):
         raise ValueError("tokens hold NaN or infinity")
-    return reference.affinity(q, x)
+    A = np.empty((len(q), len(x)))
+    for rows in _pieces(q, x, check):
+        A[rows] = reference.affinity(q[rows], x)
+    return A
 
 
-def _numpy_affinity(q: _Half, x: _Half) -> _Floats:
+def _numpy_affinity(q: _Half, x: _Half, check: Callable[[], None]) -> _Floats:
     left, right = q.astype(np.float64), x.astype(np.float64)
     q_norm, x_norm = _largest_norm(left), _largest_norm(right)
     if not np.isfinite(q_norm + x_norm):
         raise ValueError("tokens hold NaN or infinity")
-    if q_norm * x_norm > 2.0**19 or np.sqrt(q.shape[1]) * x_norm > 2.0**14:
-        return _wide(left, right)
-    high = np.rint(left * 2.0**9) * 2.0**-9
-    exact_once: _Floats = high @ right.T + (left - high) @ right.T + 0.0  # + 0.0: never -0.0
+    wide = q_norm * x_norm > 2.0**19 or np.sqrt(q.shape[1]) * x_norm > 2.0**14
+    product = _wide if wide else _narrow
+    A = np.empty((len(q), len(x)))
+    for rows in _pieces(q, x, check):
+        A[rows] = product(left[rows], right)
+    return A
+
+
+def _narrow(q: _Floats, x: _Floats) -> _Floats:
+    """For tokens of which every sum of products with either half of q is exact."""
+    high = np.rint(q * 2.0**9) * 2.0**-9
+    exact_once: _Floats = high @ x.T + (q - high) @ x.T + 0.0  # + 0.0: never -0.0
     return exact_once
 
 

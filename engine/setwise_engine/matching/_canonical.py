@@ -7,13 +7,16 @@ paired in any order. What is shown is the first in the order of columns, row by 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from setwise_engine.matching import reference
-from setwise_engine.matching._integers import integers, longest_paths, optimum
+from setwise_engine.matching._integers import integers, optimum
+from setwise_engine.matching._ranking import no_check
+from setwise_engine.matching._strips import strips
 from setwise_engine.matching._types import Assignment, Floats, Indices
 
 __all__ = ["first_matching", "settled"]
@@ -21,24 +24,33 @@ __all__ = ["first_matching", "settled"]
 _Mask = NDArray[np.bool_]
 
 
-def first_matching(A: Floats, columns: Indices, row_prices: Floats, column_prices: Floats) -> Indices:
+def first_matching(
+    A: Floats, columns: Indices, row_prices: Floats, column_prices: Floats, check: Callable[[], None] = no_check
+) -> Indices:
     """Of all optimal matchings of A the first: least column for row 0, then for row 1, and so on.
 
     A: (n, m) with n <= m. columns: (n,), an optimal matching; row_prices: (n,), column_prices: (m,), its proof, each
     rounded once. Returns (n,) columns. For n > m give the transposed matrix: it is then the first by columns.
     """
-    groups = _exchangeable(A, columns, row_prices, column_prices)
+    groups = _exchangeable(A, columns, row_prices, column_prices, check)
     if not groups:
         return columns
     first = columns.copy()
-    k, _ = integers(A)
+    k, _ = integers(A, check)
     for rows, among in groups:
         own = np.searchsorted(among, columns[rows])
-        first[rows] = among[_first(k[np.ix_(rows, among)], own)]
+        first[rows] = among[_first(k[np.ix_(rows, among)], own, check)]
     return first
 
 
-def settled(A: Floats, columns: NDArray[np.int32], prices: tuple[Floats, Floats], *, least: bool) -> Assignment:
+def settled(
+    A: Floats,
+    columns: NDArray[np.int32],
+    prices: tuple[Floats, Floats],
+    *,
+    least: bool,
+    check: Callable[[], None] = no_check,
+) -> Assignment:
     """The first optimal matching of any matrix, and with `least` the least prices in place of the given ones.
 
     A: (n, m). columns: (n,), an optimal matching, -1 for rows without a column. prices: (n,) and (m,), its proof.
@@ -50,16 +62,18 @@ def settled(A: Floats, columns: NDArray[np.int32], prices: tuple[Floats, Floats]
     if n > m:
         turned = np.empty(m, np.int32)
         turned[columns[rows]] = rows
-        return reference.mirrored(settled(A.T, turned, (column_prices, row_prices), least=least))
-    first = first_matching(A, columns.astype(np.intp), row_prices, column_prices)
+        return reference.mirrored(settled(A.T, turned, (column_prices, row_prices), least=least, check=check))
+    first = first_matching(A, columns.astype(np.intp), row_prices, column_prices, check)
     if least:
-        return reference.proven(A, first)
+        return reference.proven(A, first, check)
     pairs = A[rows, first]
     gap = math.fsum([*row_prices, *column_prices, *-pairs])
     return Assignment(rows, first, math.fsum(pairs), row_prices, column_prices, gap)
 
 
-def _exchangeable(A: Floats, columns: Indices, u: Floats, v: Floats) -> list[tuple[Indices, Indices]]:
+def _exchangeable(
+    A: Floats, columns: Indices, u: Floats, v: Floats, check: Callable[[], None]
+) -> list[tuple[Indices, Indices]]:
     """Rows and columns, both ascending, outside of which all optimal matchings are the same; few, and mostly none.
 
     Another optimal matching differs by cycles of moves from column to column along tight entries, those that prices
@@ -70,10 +84,8 @@ def _exchangeable(A: Floats, columns: Indices, u: Floats, v: Floats) -> list[tup
     n, m = A.shape
     if n == 0:
         return []
-    nearly = 64 * n * 2.0**-53 * float(np.abs(A).max())
-    tight = u[:, None] + v - A <= nearly
-    tight[np.arange(n), columns] = False
-    mover, to = np.nonzero(tight)
+    nearly = 64 * n * 2.0**-53 * max(float(A.max()), -float(A.min()))
+    mover, to = _tight(A, columns, u, v - nearly, check)
     unmatched = np.setdiff1d(np.arange(m), columns)
     leavable = columns[v[columns] <= nearly] if len(unmatched) else columns[:0]
     start = np.concatenate([columns[mover], unmatched, np.full(len(leavable), m)])
@@ -89,15 +101,27 @@ def _exchangeable(A: Floats, columns: Indices, u: Floats, v: Floats) -> list[tup
     return [(rows, among) for rows, among in groups if len(rows)]
 
 
-def _first(k: NDArray[Any], own: Indices) -> Indices:
+def _tight(A: Floats, columns: Indices, u: Floats, v: Floats, check: Callable[[], None]) -> tuple[Indices, Indices]:
+    """Rows and columns of the entries, but for the rows' own, to which prices leave nothing. n > 0."""
+    found = []
+    for rows in strips(*A.shape, check=check, effort=2):
+        tight = u[rows, None] + v <= A[rows]
+        tight[np.arange(len(tight)), columns[rows]] = False
+        mover, to = np.nonzero(tight)
+        found.append((mover + rows.start, to))
+    movers, tos = zip(*found, strict=True)
+    return np.concatenate(movers), np.concatenate(tos)
+
+
+def _first(k: NDArray[Any], own: Indices, check: Callable[[], None]) -> Indices:
     """The first optimal matching of integers k, (n, m) with n <= m, given one that is optimal."""
-    own, _ = optimum(k, own)
-    v, _ = longest_paths(k, own)
+    own, v = optimum(k, own, check)
     rows = np.arange(len(k))
     tight = (k - v == (k[rows, own] - v[own])[:, None]).astype(bool)
     owner = np.full(k.shape[1], -1, np.intp)
     owner[own] = rows
     for i in rows:
+        check()
         _take_first(tight, v == 0, own, owner, int(i))
     return own
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from setwise_engine.feature_set import FeatureSet
 from setwise_engine.matching import _scores
 from setwise_engine.matching._affinity import affinity, squares
 from setwise_engine.matching._canonical import settled
+from setwise_engine.matching._ranking import no_check
 from setwise_engine.matching._sets import half
 from setwise_engine.matching._types import Assignment, Floats, Indices, Kernel, Match, Scores
 
@@ -38,6 +40,7 @@ class Describer:
         *,
         matched_sum: float,
         containment: float | None = None,
+        check: Callable[[], None] = no_check,
     ) -> Match:
         """Every score of the query and x, and their matched tokens, those that add most first.
 
@@ -45,14 +48,15 @@ class Describer:
         of interest. prices: (n,) and (m,), which prove it: of several optimal matchings the first is shown, whichever
         was found. None: `columns` is shown. matched_sum: L.
         containment: given when `columns` is that kernel's matching; pairs are then ordered by their weighted cosines.
+        check: called every few milliseconds; what it raises ends the call.
         """
         tokens = half(x)
-        A = affinity(self._q, tokens)
+        A = affinity(self._q, tokens, check)
         x_squares = squares(tokens)
         rows, matched = _pairs(columns)
         if prices is not None and len(columns):
-            terms = A if containment is None else _scores.weighted_cosines(A, self._squares, x_squares)
-            solved = settled(terms, columns, prices, least=False)
+            terms = A if containment is None else _scores.weighted_cosines(A, self._squares, x_squares, check)
+            solved = settled(terms, columns, prices, least=False, check=check)
             rows, matched = solved.rows, solved.columns
         affinities: Floats = A[rows, matched]
         cosines = _scores.cosines(affinities, self._squares[rows], x_squares[matched])
@@ -61,15 +65,23 @@ class Describer:
         scores = self._scores(x, A, matched_sum, math.fsum(x_squares), containment)
         return Match(rows[order], matched[order], affinities[order], cosines[order], scores)
 
-    def proof(self, x: FeatureSet, columns: NDArray[np.int32], prices: Prices, *, contained: bool) -> Assignment:
+    def proof(
+        self,
+        x: FeatureSet,
+        columns: NDArray[np.int32],
+        prices: Prices,
+        *,
+        contained: bool,
+        check: Callable[[], None] = no_check,
+    ) -> Assignment:
         """The first optimal matching of the query and x and the least prices that prove it: the same on every path.
 
         columns, prices: as for `match`, as they were found. contained: whether under the containment kernel.
         """
         tokens = half(x)
-        A = affinity(self._q, tokens)
-        terms = _scores.weighted_cosines(A, self._squares, squares(tokens)) if contained else A
-        return settled(terms, columns, prices, least=True)
+        A = affinity(self._q, tokens, check)
+        terms = _scores.weighted_cosines(A, self._squares, squares(tokens), check) if contained else A
+        return settled(terms, columns, prices, least=True, check=check)
 
     def _scores(self, x: FeatureSet, A: Floats, L: float, x_square: float, containment: float | None) -> Scores:
         norms = {"q_square": self._square, "x_square": x_square}

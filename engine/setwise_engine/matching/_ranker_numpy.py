@@ -44,7 +44,7 @@ class NumpyRanker:
         for i, key in enumerate(keys.tolist()):
             if i % 8 == 0:
                 check()
-            self._one(blocks, key)
+            self._one(blocks, key, check)
             self._read.append(key)
 
     def result(self) -> Ranking:
@@ -55,18 +55,18 @@ class NumpyRanker:
         read = np.array(self._read, np.int64)
         return Ranking(finalists, stages, kth, max(self._pruned, default=None), read)
 
-    def _one(self, blocks: Blocks, key: int) -> None:
+    def _one(self, blocks: Blocks, key: int, check: Callable[[], None]) -> None:
         number, row = split(key)
         block = blocks[number]
         tokens = block.tokens[block.offsets[row] : block.offsets[row + 1]]
         x_square = float(block.squares[row])
-        A = self._affinity(tokens)
+        A = self._affinity(tokens, check)
         threshold = max(self._least, self._best[0]) if len(self._best) == self._k else self._least
         bound = self._slack(self._score(reference.upper_bound(A), x_square))
         if self._prune and bound < threshold:
             self._pruned.append(bound)
             return
-        solved = reference.assign(A)
+        solved = reference.assign(A, check)
         columns = np.full(len(A), -1, np.int32)
         columns[solved.rows] = solved.columns
         value = self._score(solved.value, x_square)
@@ -75,8 +75,8 @@ class NumpyRanker:
         )
         (heapq.heappush if len(self._best) < self._k else heapq.heappushpop)(self._best, value)
 
-    def _affinity(self, tokens: Half) -> Floats:
-        A = affinity(self._query, tokens)
+    def _affinity(self, tokens: Half, check: Callable[[], None]) -> Floats:
+        A = affinity(self._query, tokens, check)
         if not self._containment:
             return A
-        return weighted_cosines(A, squares(self._query), squares(tokens))
+        return weighted_cosines(A, squares(self._query), squares(tokens), check)

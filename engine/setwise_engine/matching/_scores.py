@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
 from setwise_engine.errors import InvalidInput
 from setwise_engine.matching._affinity import affinity, squares
+from setwise_engine.matching._ranking import no_check
 from setwise_engine.matching._solve import assign
+from setwise_engine.matching._strips import strips
 from setwise_engine.matching._types import Floats, Half, Kernel
 
 __all__ = [
@@ -96,7 +99,7 @@ def within_one(value: float) -> float:
     return min(1.0, max(-1.0, value))
 
 
-def weighted_cosines(A: Floats, q_squares: Floats, x_squares: Floats) -> Floats:
+def weighted_cosines(A: Floats, q_squares: Floats, x_squares: Floats, check: Callable[[], None] = no_check) -> Floats:
     """The terms of containment, w_i cos(q_i, x_j), to the nearest multiple of 2^-52: so that their sums are exact.
 
     A: (n, m) affinities; q_squares: (n,), x_squares: (m,), the tokens' squared norms. Returns (n, m) float64, within
@@ -105,8 +108,12 @@ def weighted_cosines(A: Floats, q_squares: Floats, x_squares: Floats) -> Floats:
     total = math.fsum(q_squares)
     if total == 0.0:
         return np.zeros_like(A)
-    weighted = cosines(A, q_squares[:, None], x_squares) * (q_squares / total)[:, None]
-    return np.rint(weighted * 2.0**52) * 2.0**-52 + 0.0  # + 0.0: never -0.0
+    weighted = np.empty_like(A)
+    weights = (q_squares / total)[:, None]
+    for rows in strips(*A.shape, check=check, effort=4):
+        here = cosines(A[rows], q_squares[rows, None], x_squares) * weights[rows]
+        weighted[rows] = np.rint(here * 2.0**52) * 2.0**-52 + 0.0  # + 0.0: never -0.0
+    return weighted
 
 
 def spatio_semantic(A: Floats, q_square: float, x_square: float) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,27 +13,30 @@ from setwise_engine.errors import InvalidInput
 from setwise_engine.matching import reference
 from setwise_engine.matching._assignments import Assignments, assignment, gathered
 from setwise_engine.matching._paths import Path, current
+from setwise_engine.matching._ranking import no_check
 from setwise_engine.matching._threads import checked_threads
 from setwise_engine.matching._types import Assignment, Floats, Indices
 
 __all__ = ["assign", "assign_batch", "listed_matrices", "optimal_pairs"]
 
 
-def assign(affinity: ArrayLike) -> Assignment:
+def assign(affinity: ArrayLike, check: Callable[[], None] = no_check) -> Assignment:
     """The one-to-one matching of largest sum, with the prices that prove it.
 
     affinity: (n, m) real numbers in any layout, finite, at most 1e300; n or m may be 0. `setwise_engine.matching.
     reference.assign` defines the result: value is the exact optimum, rounded once. Which of several optimal matchings
     and of their many prices are returned is left open. Raises InvalidInput for anything else.
+    check: called every few milliseconds, in this thread; what it raises ends the call.
     """
     path = current()
     if path.kernel is None:
-        return reference.assign(affinity)
+        return reference.assign(affinity, check)
     try:
-        [value], [gap], columns, row_prices, column_prices = path.kernel.assign([_plain(affinity)], 1, **path.options)
-        return assignment(value, gap, columns, row_prices=row_prices, column_prices=column_prices)
+        matrix = _plain(affinity)
+        [value], [gap], columns, u, v = path.kernel.assign([matrix], 1, check=check, **path.options)
+        return assignment(value, gap, columns, row_prices=u, column_prices=v)
     except ValueError:
-        return reference.assign(affinity)  # refuses it, and says why
+        return reference.assign(affinity, check)  # refuses it, and says why
 
 
 def assign_batch(affinities: ArrayLike | Sequence[ArrayLike], *, threads: int = 1) -> Assignments:

@@ -11,12 +11,15 @@ Dell'Amico and Martello, "Assignment Problems", SIAM 2009, chapter 4 (duality).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from setwise_engine.errors import FeatureError, InvalidInput
+from setwise_engine.matching._augment import augmented
 from setwise_engine.matching._integers import floats, integers, optimum
+from setwise_engine.matching._ranking import no_check
 from setwise_engine.matching._types import Assignment, Floats, Half, Indices
 
 __all__ = [
@@ -35,6 +38,8 @@ __all__ = [
 # A float16 number is an integer k times 2^-24 with |k| < 2^40. With k = 2^20 h + l, |h| <= 2^20 and |l| <= 2^19,
 # products of two such digits are integers of at most 2^40, and float64 adds up 2^12 of them exactly.
 _BLOCK = 1 << 12
+
+_LARGE = 1 << 19  # entries with which scipy's solver, which cannot be stopped, takes some 30 ms
 
 LARGEST = 1e300
 """No entry of an affinity to assign may be larger: sums of prices stay finite."""
@@ -74,7 +79,7 @@ def square(tokens: Half) -> float:
     return math.fsum(squares(tokens))
 
 
-def assign(A: ArrayLike) -> Assignment:
+def assign(A: ArrayLike, check: Callable[[], None] = no_check) -> Assignment:
     """The matching of largest sum, with the prices that prove it: exact, whatever solver, machine or order found it.
 
     A: (n, m) real numbers, finite, at most 1e300; n or m may be 0. Raises InvalidInput for anything else.
@@ -82,13 +87,16 @@ def assign(A: ArrayLike) -> Assignment:
     2^(e - 45) up is one already, and affinities of float16 tokens of norms below 2^24 all are. The matching is
     optimal in integers, and its value is their exact sum, rounded once. The prices are least among those that prove
     it with v >= 0 (u >= 0 for n > m), rounded once. Of several optimal matchings any may be returned.
+    check: called every few milliseconds; what it raises ends the call.
     """
     matrix = checked(A)
     if matrix.shape[0] > matrix.shape[1]:
-        return mirrored(assign(matrix.T))
+        return mirrored(assign(matrix.T, check))
+    if matrix.size > _LARGE:
+        return proven(matrix, augmented(matrix, check), check)
     from scipy.optimize import linear_sum_assignment  # a third of a second to import; native paths go without
 
-    return proven(matrix, linear_sum_assignment(matrix, maximize=True)[1])
+    return proven(matrix, linear_sum_assignment(matrix, maximize=True)[1], check)
 
 
 def matched_sum(q: NDArray[np.float32], x: NDArray[np.float32]) -> tuple[float, float]:
@@ -128,13 +136,13 @@ def _path_lengths(A: Floats, columns: Indices) -> Floats:
     return v
 
 
-def proven(A: Floats, columns: Indices) -> Assignment:
+def proven(A: Floats, columns: Indices, check: Callable[[], None] = no_check) -> Assignment:
     """The assignment that `assign` gives, from a matching to begin with; that one itself when it is optimal.
 
     A: (n, m) as `checked` gives it, n <= m. columns: (n,), different.
     """
-    k, unit = integers(A)
-    columns, v = optimum(k, columns)
+    k, unit = integers(A, check)
+    columns, v = optimum(k, columns, check)
     rows = np.arange(len(k))
     u = k[rows, columns] - v[columns]
     value = math.ldexp(float(sum(k[rows, columns].tolist())), unit)

@@ -34,32 +34,34 @@ class Explainer:
         """For this query."""
         return cls(query, kernel, sigma, Describer(query.features, sigma=sigma))
 
-    def match(self, features: FeatureSet, ranked: Ranked) -> Match:
+    def match(self, features: FeatureSet, ranked: Ranked, check: Check) -> Match:
         """Every score and the matched tokens, as indices in the whole query set."""
         contained = self.kernel is Kernel.CONTAINMENT
         found = self.describer.match(
             features,
             ranked.columns,
             (ranked.row_prices, ranked.column_prices),
-            matched_sum=self._matched_sum(features) if contained else ranked.matched_sum,
+            matched_sum=self._matched_sum(features, check) if contained else ranked.matched_sum,
             containment=ranked.score if contained else None,
+            check=check,
         )
         return replace(found, rows=self.query.places(found.rows))
 
-    def proof(self, features: FeatureSet, ranked: Ranked) -> Assignment:
+    def proof(self, features: FeatureSet, ranked: Ranked, check: Check) -> Assignment:
         """What was solved: pairs in the order of the query's tokens, and the prices that prove them."""
         prices = ranked.row_prices, ranked.column_prices
-        return self.describer.proof(features, ranked.columns, prices, contained=self.kernel is Kernel.CONTAINMENT)
+        contained = self.kernel is Kernel.CONTAINMENT
+        return self.describer.proof(features, ranked.columns, prices, contained=contained, check=check)
 
-    def _matched_sum(self, features: FeatureSet) -> float:
+    def _matched_sum(self, features: FeatureSet, check: Check) -> float:
         """L, where the ranking solved another matching."""
-        return rank_pair(self.query.features, features, Kernel.INNER_PRODUCT, self.sigma).matched_sum
+        return rank_pair(self.query.features, features, Kernel.INNER_PRODUCT, self.sigma, check).matched_sum
 
 
-def rank_pair(q: FeatureSet, x: FeatureSet, kernel: Kernel, sigma: float) -> Ranked:
+def rank_pair(q: FeatureSet, x: FeatureSet, kernel: Kernel, sigma: float, check: Check) -> Ranked:
     """The optimal matching of two sets under a kernel."""
     ranker = Ranker(half(q), k=1, kernel=kernel, sigma=sigma)
-    ranker.add({0: block_of([half(x)], x.dims)}, np.zeros(1, np.int64))
+    ranker.add({0: block_of([half(x)], x.dims)}, np.zeros(1, np.int64), check)
     return ranker.result().finalists[0]
 
 
@@ -89,8 +91,8 @@ def fetch(
         explained = proof = None
         if explain is not None:
             features = given[one.key][1] if one.key in given else snapshot.features(one.key)
-            explained = explain.match(features, one) if options.scores or options.matches else None
-            proof = explain.proof(features, one) if options.proofs else None
+            explained = explain.match(features, one, check) if options.scores or options.matches else None
+            proof = explain.proof(features, one, check) if options.proofs else None
         hits.append(
             Hit(
                 id=id,

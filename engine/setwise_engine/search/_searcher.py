@@ -128,6 +128,7 @@ class Searcher:
         self,
         a: FeatureSet,
         b: FeatureSet,
+        check: Check = no_check,
         *,
         kernel: Kernel | None = None,
         region_a: Region | None = None,
@@ -136,13 +137,13 @@ class Searcher:
         """Every score of two sets, or of regions of them, and which token matched which.
 
         kernel: which matching is shown; None as in `Options`, by region_a. Containment is scored only when it is shown.
-        Raises Incompatible when one of the sets was not made for this collection.
+        Raises Incompatible when one of the sets was not made for this collection, and what `check` raises.
         """
         left = _part(comparable(a, self._encoder), region_a, "region_a")
         right = _part(comparable(b, self._encoder), region_b, "region_b")
         sigma, kernel = self._encoder.sigma, Options(kernel=kernel).kernel_for(region=left.is_region)
-        ranked = rank_pair(left.features, right.features, kernel, sigma)
-        found = Explainer.of(left, kernel, sigma).match(right.features, ranked)
+        ranked = rank_pair(left.features, right.features, kernel, sigma, check)
+        found = Explainer.of(left, kernel, sigma).match(right.features, ranked, check)
         return Match(found.rows, right.places(found.columns), found.affinities, found.cosines, found.scores)
 
     def _given(self, id: str, features: FeatureSet) -> FeatureSet:

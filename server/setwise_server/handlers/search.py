@@ -86,7 +86,7 @@ class SearchHandlers:
         call.check()
         before = call.elapsed_ms()
         with regions_at({"region_a": "a.region", "region_b": "b.region"}):
-            match = entry.searcher.compare(left, right, kernel=kernel, region_a=a.region, region_b=b.region)
+            match = entry.searcher.compare(left, right, call, kernel=kernel, region_a=a.region, region_b=b.region)
         timings = pb.Timings(
             decode_ms=(a.decode_s + b.decode_s) * 1000,
             extract_ms=(a.extract_s + b.extract_s) * 1000,
