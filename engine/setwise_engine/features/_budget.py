@@ -32,6 +32,16 @@ class DecodeBudget:
         self._changed = threading.Condition()
         self._waiting: deque[object] = deque()
 
+    @property
+    def held(self) -> int:
+        """Bytes that are taken now."""
+        return self.size - self._free
+
+    @property
+    def waiting(self) -> int:
+        """Pictures that wait for their bytes now."""
+        return len(self._waiting)
+
     @contextmanager
     def hold(self, wanted: int, name: str, check: Callable[[], None]) -> Iterator[None]:
         """Has `wanted` bytes while what is inside runs. name: of the picture, for messages.

@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 
 from setwise_engine.collection import CollectionInfo
 from setwise_engine.errors import EngineError
+from setwise_engine.features import DecodeLimits
 from setwise_server._holdings import Holdings
 from setwise_server._meters import Meters
 from setwise_server._pools import Pools
@@ -53,7 +54,9 @@ class StateMetrics(Collector):
         yield GaugeMetricFamily("setwise_loaded", "1 once the collections are open.", self.holdings is not None)
         if self.holdings is not None:
             yield from self._of_collections(self.holdings.registry.entries())
-            yield from _of_networks(self.holdings.registry.networks.meters)
+            networks = self.holdings.registry.networks
+            yield from _of_decoding(networks.decode)
+            yield from _of_networks(networks.meters)
 
     def _of_collections(self, entries: Iterable[Entry]) -> Iterator[Metric]:
         states = Counter(entry.state for entry in entries)
@@ -106,6 +109,12 @@ def _of_pools(pools: Pools) -> Iterator[Metric]:
         waiting.add_metric([kind.value], pools.of(kind).waiting)
     yield running
     yield waiting
+
+
+def _of_decoding(limits: DecodeLimits) -> Iterator[Metric]:
+    if limits.budget is not None:
+        yield GaugeMetricFamily("setwise_decode_bytes", "Memory taken by pictures in decoding.", limits.budget.held)
+        yield GaugeMetricFamily("setwise_decode_waiting", "Pictures that wait for memory.", limits.budget.waiting)
 
 
 def _of_networks(meters: Meters) -> Iterator[Metric]:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from setwise_engine.collection import Collection, CollectionInfo
 from setwise_engine.errors import CorruptError
+from setwise_engine.features import DecodeBudget, DecodeLimits
 from setwise_server._holdings import Holdings
 from setwise_server._meters import Meters
 from setwise_server._registry import State
 from setwise_server.observe._state_metrics import MOST_COLLECTIONS, OTHERS, StateMetrics
+
+BUDGET = DecodeBudget(1000)
 
 
 @dataclass(eq=False)
@@ -49,8 +52,9 @@ def info(sets_path) -> CollectionInfo:
 def registry_of(*held: Held) -> CollectorRegistry:
     """The metrics of a server of these collections."""
     metrics, registry = StateMetrics(), CollectorRegistry()
-    registry_like: Any = SimpleNamespace(entries=lambda: list(held), networks=SimpleNamespace(meters=Meters()))
-    metrics.holdings = cast(Holdings, SimpleNamespace(registry=registry_like))
+    networks = SimpleNamespace(meters=Meters(), decode=DecodeLimits(budget=BUDGET))
+    collections = SimpleNamespace(entries=lambda: held, networks=networks)
+    metrics.holdings = cast(Holdings, SimpleNamespace(registry=collections))
     registry.register(metrics)
     return registry
 
@@ -84,6 +88,15 @@ def test_a_collection_is_not_counted_again_at_each_look(info: CollectionInfo) ->
         registry.get_sample_value("setwise_collection_images", {"collection": info.name})
 
     assert held.counted == 1
+
+
+def test_memory_of_pictures_in_decoding() -> None:
+    registry = registry_of()
+
+    with BUDGET.hold(300, "a.jpg", lambda: None):
+        assert registry.get_sample_value("setwise_decode_bytes") == 300
+    assert registry.get_sample_value("setwise_decode_bytes") == 0
+    assert registry.get_sample_value("setwise_decode_waiting") == 0
 
 
 def test_before_the_collections_are_open_it_says_so() -> None:
