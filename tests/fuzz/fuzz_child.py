@@ -1,4 +1,4 @@
-"""One target under atheris for a while: python fuzz_child.py TARGET FOLDER SECONDS. Started by fuzz_run.
+"""One target under atheris for a while: python fuzz_child.py TARGET FOLDER SECONDS (of CPU). Started by fuzz_run.
 
 Findings do not end it: they are kept as files, one a cause, the shortest input of each. What ends the process (a signal
 from native code, too much memory) libFuzzer keeps itself, under crashes/.
@@ -54,6 +54,7 @@ class Child:
             target = TARGETS[self._name]
             self._ready = target.prepare(scratch)
         self._tried, self._counts = tried, Counts()
+        self._until = time.process_time() + self._seconds
         atheris.Setup(self._arguments(target.most), self._case, custom_mutator=self._mutate)
         atheris.Fuzz()
 
@@ -71,6 +72,7 @@ class Child:
             f"-rss_limit_mb={MEMORY_MB}",
             f"-artifact_prefix={crashes}/{self._name}-",
             "-timeout=86400",  # ours is by CPU time: the whole run may be told to stand still
+            "-report_slow_units=86400",
             "-handle_term=0",
             "-handle_int=0",
         ]
@@ -87,7 +89,7 @@ class Child:
         if (now := time.monotonic()) - self._told > TELL_S or self._stop:
             self._told = now
             self._tell(now)
-            if self._stop or now - self._started > 10 * self._seconds:
+            if self._stop or time.process_time() > self._until:
                 os._exit(0)
 
     def _mutate(self, data: bytes, most: int, seed: int) -> bytes:

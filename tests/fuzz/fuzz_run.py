@@ -26,6 +26,7 @@ from fuzz_report import replay, table  # noqa: E402
 
 CHILD = Path(__file__).with_name("fuzz_child.py")
 HUNG_S = 60.0  # CPU seconds without a word
+START_S = 60.0
 POLL_S = 0.25
 
 
@@ -39,7 +40,7 @@ class Run:
             (folder / name).mkdir(parents=True, exist_ok=True)
 
     def slice(self, name: str, seconds: float) -> None:
-        """One target for so many seconds."""
+        """One target for so many seconds of CPU, and ten times as many of the clock at most."""
         running = self._folder / "running.json"
         running.unlink(missing_ok=True)
         with (self._folder / "logs" / f"{name}.txt").open("wb") as log:
@@ -63,7 +64,7 @@ class Run:
             self.paused += POLL_S
 
     def _watch(self, process: subprocess.Popen[bytes], seconds: float, running: Path) -> None:
-        left, spoke, heard = seconds, 0.0, 0.0
+        left, spoke, heard = START_S + 10 * seconds, 0.0, 0.0
         while process.poll() is None:
             if self.stand_still():
                 process.send_signal(signal.SIGSTOP)
@@ -102,7 +103,7 @@ def main() -> int:
     """1 when there are findings."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=600.0, help="in all, without the time that it stands still")
-    parser.add_argument("--turn", type=float, default=20.0, help="seconds of one target at a time")
+    parser.add_argument("--turn", type=float, default=10.0, help="seconds of CPU of one target at a time")
     parser.add_argument("--folder", type=Path, default=Path("build/fuzz"))
     parser.add_argument("--target", action="append", help="only these; all by default")
     parser.add_argument("--pause", type=Path, help="stand still while this file exists")
