@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 from setwise_engine.errors import CancelledError, DeadlineError, EngineError
 from setwise_server._call import Call
 
-__all__ = ["RECEIVE_S", "Place"]
+__all__ = ["RECEIVE_S", "Owner", "Place"]
 
 T = TypeVar("T")
 
