@@ -5,14 +5,17 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from setwise_engine.errors import EngineError, InvalidInput, NotFound
+from setwise_engine.errors import CorruptError, EngineError, InvalidInput, NotFound
+from setwise_engine.feature_set import ImageSize
 from setwise_engine.features import ModelInfo
+from setwise_engine.search import Options
 from setwise_server._entry import Entry, State
 from setwise_server._networks import ImageEncoder, Networks
 from setwise_server.settings import ServerSettings
@@ -142,7 +145,7 @@ class Registry:
         return self.networks.infos()
 
     def warm(self) -> None:
-        """Load and run every network once and touch every index, so that the first caller need not wait.
+        """Load and run every network, search every collection once, so that the first caller need not wait.
 
         A collection that does not answer is reported, and one that was given by path is served no more. Raises why when
         no other is left, and NotFound for a network that is offered and does not exist.
@@ -172,9 +175,15 @@ class Registry:
     def _warm(self, entry: Entry) -> None:
         with entry.collection.snapshot() as snapshot:
             snapshot.recall(np.zeros(entry.collection.coarse.dims, np.float32), 1)
+            first = snapshot.ids(snapshot.page("", 1))
+        with suppress(CorruptError):  # one damaged image keeps nobody from the others
+            for id in first:
+                entry.searcher.search(entry.searcher.features(id), Options(k=1))
         if entry.collection.settings.model:
-            featurizer = self.image_encoder(entry).featurizer
-            featurizer.encode([featurizer.prepare(_blank_image())])
+            encoder = self.image_encoder(entry)
+            pixels = encoder.featurizer.prepare(_blank_image()).pixels
+            for extracted in [encoder.batcher.submit(pixels) for _ in range(encoder.batcher.lanes.count)]:
+                encoder.featurizer.encoded(extracted.result().tokens, ImageSize(1, 1))
 
 
 def _named(paths: Sequence[str | Path]) -> dict[str, Path]:

@@ -127,3 +127,15 @@ def test_a_caller_who_leaves_while_the_network_is_busy_is_let_go_at_once(image_e
     assert time.perf_counter() - started < 1
     for each in busy:
         each.cancel()
+
+
+def test_warming_up_runs_the_network_and_asks_the_collection(registry, monkeypatch) -> None:
+    searched = []
+    searcher = type(registry.get("").searcher)
+    search = searcher.search
+    monkeypatch.setattr(searcher, "search", lambda *given: searched.append(search(*given)) or searched[-1])
+
+    registry.warm()
+
+    assert passes(registry.networks) == registry.image_encoder(registry.get("")).batcher.lanes.count
+    assert [len(answer.hits) for answer in searched] == [1]
