@@ -17,8 +17,6 @@ from setwise_server import ServerSettings
 from setwise_server.security import add_key
 from setwise_server.settings import Security
 
-LOOK_S = 5.0  # a server notices changed files within about a second; a busy machine may take longer
-
 
 @dataclass(frozen=True)
 class Keys:
