@@ -22,6 +22,7 @@ from setwise._plan_admin import AdminPlans
 from setwise._plan_writes import WritePlans
 from setwise._request import numbered
 from setwise._retry import Budget, Retries
+from setwise._shared import Answer, AsyncShared
 from setwise._steps import Call, Steps, advance
 from setwise._target import resolve
 from setwise._tracing import client_span
@@ -62,6 +63,7 @@ class AsyncDriver:
             AdminPlans(self._context),
         )
         self._closed = False
+        self._learning = AsyncShared()
         self._pace, self._calls, self._streams = Pace(), AsyncTurns(), AsyncTurns()
         self._transport = transport or _open(
             target,
@@ -135,10 +137,15 @@ class AsyncDriver:
             raise outcome[0]
         return outcome[0]
 
-    async def _try(self, call: Call, budget: Budget) -> Message | SetwiseError:
-        """The reply, or the error that is left after all retries."""
+    async def _try(self, call: Call, budget: Budget) -> Answer:
+        if call.shared:
+            return await self._learning.ask(lambda: self._attempts(call, budget), budget)
         if call.fresh:
             budget.renew()
+        return await self._attempts(call, budget)
+
+    async def _attempts(self, call: Call, budget: Budget) -> Answer:
+        """The reply, or the error that is left after all retries."""
         attempt = 0
         with client_span(call.method, self._target) as span:
             while True:

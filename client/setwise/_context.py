@@ -20,18 +20,19 @@ class Context:
     def __init__(self, collection: str | None) -> None:
         self._collection = _check(collection)
         self._limits: Limits | None = None
+        self._doubtful = False
 
-    def info(self) -> Steps[ServerInfo]:
+    def info(self, *, shared: bool = False) -> Steps[ServerInfo]:
         """Versions, limits and models of the server."""
         request, reply = server_pb2.GetServerInfoRequest(), server_pb2.GetServerInfoResponse
-        info = parse_server((yield from ask("ServerService", "GetServerInfo", request, reply)))
-        self._limits = info.limits
+        info = parse_server((yield from ask("ServerService", "GetServerInfo", request, reply, shared=shared)))
+        self._limits, self._doubtful = info.limits, False
         return info
 
     def limits(self) -> Steps[Limits]:
         """What one call may ask for."""
-        if self._limits is None:
-            self._limits = (yield from self.info()).limits
+        if self._limits is None or self._doubtful:
+            return (yield from self.info(shared=True)).limits
         return self._limits
 
     @property
@@ -46,7 +47,7 @@ class Context:
             yield
         except SetwiseError as error:
             if error.reason == "LIMIT_EXCEEDED":
-                self._limits = None
+                self._doubtful = True
             raise
 
     def name(self, collection: str | None) -> str:

@@ -19,6 +19,7 @@ from setwise._plan_admin import AdminPlans
 from setwise._plan_writes import WritePlans
 from setwise._request import numbered
 from setwise._retry import Budget, Retries
+from setwise._shared import Answer, Shared
 from setwise._steps import Call, Steps, advance
 from setwise._target import resolve
 from setwise._tracing import client_span
@@ -77,6 +78,7 @@ class Driver:
             AdminPlans(self._context),
         )
         self._closed = False
+        self._learning = Shared()
         self._pace, self._calls, self._streams = Pace(), Turns(), Turns()
         self._transport = transport or _open(
             target,
@@ -126,10 +128,15 @@ class Driver:
             with turn, client_span(job.method, self._target):
                 return job.run(self._transport, budget, self._retries)
 
-    def _try(self, call: Call, budget: Budget) -> Message | SetwiseError:
-        """The reply, or the error that is left after all retries."""
+    def _try(self, call: Call, budget: Budget) -> Answer:
+        if call.shared:
+            return self._learning.ask(lambda: self._attempts(call, budget), budget)
         if call.fresh:
             budget.renew()
+        return self._attempts(call, budget)
+
+    def _attempts(self, call: Call, budget: Budget) -> Answer:
+        """The reply, or the error that is left after all retries."""
         attempt = 0
         with client_span(call.method, self._target) as span:
             while True:

@@ -28,13 +28,14 @@ SLACK = 1024
 @dataclass(frozen=True, slots=True)
 class Call:
     """One request to send. fresh: its time is counted anew, because it carries work of its own. once: it must not be
-    carried out twice."""
+    carried out twice. shared: whoever asks the same at the same time is given the same reply."""
 
     method: str
     request: Message
     reply: type[Message]
     fresh: bool = False
     once: bool = False
+    shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +60,16 @@ def advance(steps: Steps[T], reply: Message | SetwiseError | None) -> Call | Don
 
 
 def ask(
-    service: str, name: str, request: Message, reply: type[Reply], *, fresh: bool = False, once: bool = False
+    service: str,
+    name: str,
+    request: Message,
+    reply: type[Reply],
+    *,
+    fresh: bool = False,
+    once: bool = False,
+    shared: bool = False,
 ) -> Steps[Reply]:
-    answer = yield Call(f"/setwise.v1.{service}/{name}", request, reply, fresh, once)
+    answer = yield Call(f"/setwise.v1.{service}/{name}", request, reply, fresh, once, shared)
     if not isinstance(answer, reply):
         raise InternalError(f"the transport answered {name} with a {type(answer).__name__}")
     return answer

@@ -19,11 +19,19 @@ from PIL import Image
 from threadpoolctl import threadpool_limits
 
 import setwise
+from setwise.commands._connection import VARIABLES
 from setwise_engine.collection import Collection, ImageRecord, Settings
 from setwise_engine.encoder import Encoder
 from setwise_engine.feature_set import FeatureSet, Grid, Stage
 from setwise_engine.features import Extractor
 from setwise_engine.featurizer import Featurizer
+
+
+@pytest.fixture(autouse=True)
+def nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever runs these tests may have a key of his own."""
+    for variable in VARIABLES:
+        monkeypatch.delenv(variable, raising=False)
 
 
 @pytest.fixture(scope="session")
