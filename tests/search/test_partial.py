@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,14 +19,24 @@ MakeSearcher = Callable[[dict[str, np.ndarray]], Searcher]
 EXPIRED = -math.inf
 
 
+class Clock:
+    """Moves on by 1 each time that it is read."""
+
+    now = -1
+
+    def perf_counter(self) -> int:
+        self.now += 1
+        return self.now
+
+
 @pytest.fixture
-def ticking(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A clock that moves on by 1 each time it is read, so that `answer_by` counts checks; the recalled and chunks of
-    the others are seven each."""
-    ticks = iter(range(10**6))
-    monkeypatch.setattr(_rank, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
+def ticking(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """A clock by which `answer_by` counts checks; the recalled and chunks of the others are seven each."""
+    clock = Clock()
+    monkeypatch.setattr(_rank, "time", clock)
     monkeypatch.setattr(_rank, "_CHUNK", 7)
     monkeypatch.setattr(_searcher, "default_candidates", lambda k: 7)
+    return clock
 
 
 @pytest.fixture
@@ -51,7 +60,7 @@ def ranked(answer: Answer) -> list[tuple[str, float]]:
 
 @pytest.mark.parametrize("expires", range(1, 13, 2))
 def test_the_hits_are_the_best_of_what_was_examined(
-    make_searcher: MakeSearcher, ticking: None, offered: list[int], expires: int
+    make_searcher: MakeSearcher, ticking: Clock, offered: list[int], expires: int
 ) -> None:
     searcher = make_searcher(scatter(3, 60))
     searcher._scan_threads = 1
@@ -87,21 +96,26 @@ def test_when_there_is_no_time_at_all_nothing_was_examined(
 
 
 def test_a_rerank_may_be_partial_too(
-    make_searcher: MakeSearcher, scattered: dict[str, np.ndarray], ticking: None
+    make_searcher: MakeSearcher, scattered: dict[str, np.ndarray], ticking: Clock
 ) -> None:
     searcher = make_searcher(scattered)
     query = searcher.features("001")
     sets = [("mine", searcher.features("001"))]
     whole = searcher.rerank(query, ["004", "005"], sets, Options(k=3))
     assert (whole.scope, whole.unexamined) == (Scope.CANDIDATES, 0)
-    answer = searcher.rerank(query, ["004", "005"], sets, Options(k=3, answer_by=1))
-    assert (answer.scope, answer.recalled, answer.unexamined) == (Scope.PARTIAL, 3, 2)
-    assert [hit.id for hit in answer.hits] == ["mine"]
-    nothing = searcher.rerank(query, ["004", "005"], sets, Options(k=3, answer_by=EXPIRED))
-    assert (nothing.hits, nothing.unexamined) == ((), 3)
+    found = {3: [], 2: ["mine"], 0: ["mine", "004", "005"]}  # the caller's own sets come first
+    seen = set()
+    for answer_by in range(12):
+        ticking.now = -1
+        answer = searcher.rerank(query, ["004", "005"], sets, Options(k=3, answer_by=answer_by))
+        assert (answer.scope is Scope.PARTIAL, answer.recalled) == (answer.unexamined > 0, 3)
+        if answer.unexamined in found:
+            assert sorted(hit.id for hit in answer.hits) == sorted(found[answer.unexamined])
+            seen.add(answer.unexamined)
+    assert seen == set(found)
 
 
-def test_groups_are_filled_as_far_as_the_time_allows(make_searcher: MakeSearcher, ticking: None) -> None:
+def test_groups_are_filled_as_far_as_the_time_allows(make_searcher: MakeSearcher, ticking: Clock) -> None:
     searcher = make_searcher(scatter(5, 60))
     query = searcher.features("010")
     options = Options(k=5, exhaustive=True, group_by="tokens", answer_by=3)

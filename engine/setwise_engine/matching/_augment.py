@@ -32,7 +32,9 @@ def _start(A: Floats, check: Callable[[], None]) -> Floats:
     n, m = A.shape
     if n < m:
         return np.zeros(m)
-    half = 0.5 * A.max(axis=0, initial=-np.inf)
+    half = np.full(m, -np.inf)
+    for rows in strips(n, m, check=check):
+        np.maximum(half, 0.5 * A[rows].max(axis=0), out=half)
     prices = np.full(m, -np.inf)
     for rows in strips(n, m, check=check):
         highest = (A[rows] - half).max(axis=1, initial=-np.inf)

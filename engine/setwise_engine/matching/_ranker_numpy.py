@@ -61,11 +61,13 @@ class NumpyRanker:
         tokens = block.tokens[block.offsets[row] : block.offsets[row + 1]]
         x_square = float(block.squares[row])
         A = self._affinity(tokens, check)
+        check()
         threshold = max(self._least, self._best[0]) if len(self._best) == self._k else self._least
         bound = self._slack(self._score(reference.upper_bound(A), x_square))
         if self._prune and bound < threshold:
             self._pruned.append(bound)
             return
+        check()
         solved = reference.assign(A, check)
         columns = np.full(len(A), -1, np.int32)
         columns[solved.rows] = solved.columns

@@ -20,6 +20,7 @@ from setwise_engine.errors import FeatureError, InvalidInput
 from setwise_engine.matching._augment import augmented
 from setwise_engine.matching._integers import floats, integers, optimum
 from setwise_engine.matching._ranking import no_check
+from setwise_engine.matching._strips import strips
 from setwise_engine.matching._types import Assignment, Floats, Half, Indices
 
 __all__ = [
@@ -89,7 +90,7 @@ def assign(A: ArrayLike, check: Callable[[], None] = no_check) -> Assignment:
     it with v >= 0 (u >= 0 for n > m), rounded once. Of several optimal matchings any may be returned.
     check: called every few milliseconds; what it raises ends the call.
     """
-    matrix = checked(A)
+    matrix = checked(A, check)
     if matrix.shape[0] > matrix.shape[1]:
         return mirrored(assign(matrix.T, check))
     if matrix.size > _LARGE:
@@ -166,7 +167,7 @@ def upper_bound(A: Floats) -> float:
     return min(by_rows, by_columns)
 
 
-def checked(A: ArrayLike) -> Floats:
+def checked(A: ArrayLike, check: Callable[[], None] = no_check) -> Floats:
     """A as a float64 matrix of finite numbers of at most 1e300, so that no sum overflows; or InvalidInput."""
     try:
         given = np.asarray(A)
@@ -178,7 +179,8 @@ def checked(A: ArrayLike) -> Floats:
         raise InvalidInput(f"the affinity holds {given.dtype}; give real numbers, such as float64", field="affinity")
     with np.errstate(over="ignore", invalid="ignore"):
         matrix = given.astype(np.float64, copy=False)
-        largest = float(np.abs(matrix).max(initial=0.0))
+        parts = (np.abs(matrix[rows]).max(initial=0.0) for rows in strips(*matrix.shape, check=check))
+        largest = float(np.max(list(parts), initial=0.0))  # NaN if any of them is
     if not math.isfinite(largest):
         raise InvalidInput("the affinity holds NaN or infinity; every number must be finite", field="affinity")
     if largest > LARGEST:
