@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from setwise_engine.collection import Collection, ImageRecord, Settings, Snapshot, _index_build, _matching
 from setwise_engine.encoder import Encoder
-from setwise_engine.errors import NotFound
-from setwise_engine.filters import And, Contains, Equals, Exists, Filter, Not, Or, Range, matches
+from setwise_engine.errors import CancelledError, NotFound
+from setwise_engine.filters import And, AnyOf, Contains, Equals, Exists, Filter, Not, Or, Range, matches
 
 Make = Callable[..., ImageRecord]
 
@@ -108,6 +108,39 @@ def test_what_is_remembered_is_bounded(collection: Collection, make: Make, monke
         again = snapshot.matching(Exists("n"))
         assert again is not first
         np.testing.assert_array_equal(again, first)
+
+
+def test_questions_that_nothing_passes_do_not_pile_up(
+    collection: Collection, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their answers have no bytes, but they themselves may have megabytes."""
+    fill(collection, make, range(5))
+    monkeypatch.setattr(_matching, "KEPT_BYTES", 100_000)
+    kept = _matching.Matching()
+    for n in range(50):
+        where = Or((AnyOf("none", tuple(f"{n} {m} {'x' * 500}" for m in range(20))), Not(Exists("n")), Equals("n", n)))
+        assert len(kept.get(where, lambda: np.zeros(0, np.int64))) == 0
+    assert len(kept._kept) < 12
+
+
+def test_a_long_filter_ends_when_its_caller_has_gone(collection: Collection, make: Make) -> None:
+    fill(collection, make, range(5))
+    asked = 0
+
+    def check() -> None:
+        nonlocal asked
+        asked += 1
+        if asked == 10:
+            raise CancelledError("the caller has gone")
+
+    where = Or(tuple(Equals("n", n) for n in range(1000)))
+    with collection.snapshot() as snapshot:
+        for ask in (snapshot.matching, snapshot.count, lambda where, check: snapshot.page("", 5, where, check)):
+            asked = 0
+            with pytest.raises(CancelledError):
+                ask(where, check)
+            assert asked == 10
+        assert snapshot.count(where) == 5
 
 
 def brute_force(snapshot: Snapshot, vector: np.ndarray, k: int, keys: list[int]) -> list[int]:

@@ -24,11 +24,13 @@ from setwise_engine.collection._view import View
 from setwise_engine.errors import CollectionError, CorruptError, Incompatible, NotFound
 from setwise_engine.feature_set import FeatureSet, Grid, ImageSize, Stage
 from setwise_engine.filters import Filter
+from setwise_engine.matching import no_check
 
 __all__ = ["Snapshot"]
 
 Read = TypeVar("Read")
 Keys = Sequence[int] | NDArray[np.int64]
+Check = Callable[[], None]
 
 _CHUNK = 900  # parameters of one statement; SQLite's oldest limit is 999
 _PAGE = 1000
@@ -81,14 +83,17 @@ class Snapshot:
             )
         return self._recall.best(vector, k, keys)
 
-    def matching(self, where: Filter) -> NDArray[np.int64]:
-        """Keys of the live images that pass a filter, rising, read-only. What was asked last is remembered."""
-        find = functools.partial(matching_keys, view=self.view, where=where)
+    def matching(self, where: Filter, check: Check = no_check) -> NDArray[np.int64]:
+        """Keys of the live images that pass a filter, rising, read-only. What was asked last is remembered.
+
+        check: called before each comparison of the filter; whatever it raises ends the work.
+        """
+        find = functools.partial(matching_keys, view=self.view, where=where, check=check)
         return self._recall.matching.get(where, lambda: self.read_catalog(find))
 
-    def count(self, where: Filter | None = None) -> int:
-        """Number of live images, of all or of those that pass a filter."""
-        return len(self) if where is None else len(self.matching(where))
+    def count(self, where: Filter | None = None, check: Check = no_check) -> int:
+        """Number of live images, of all or of those that pass a filter. check: as of `matching`."""
+        return len(self) if where is None else len(self.matching(where, check))
 
     def live_keys(self) -> NDArray[np.int64]:
         """Keys of all live images in the order in which they are stored: rising. (len(self),), read-only."""
@@ -168,14 +173,14 @@ class Snapshot:
         found = dict(self._query("SELECT key, content_hash FROM images WHERE key = ?", (key,)))
         return str(self._must(found, key))
 
-    def page(self, after_id: str, limit: int, where: Filter | None = None) -> list[int]:
+    def page(self, after_id: str, limit: int, where: Filter | None = None, check: Check = no_check) -> list[int]:
         """Keys of at most `limit` images whose ids follow `after_id` ("" for the beginning), by their UTF-8 bytes.
 
-        where: only those that pass a filter.
+        where: only those that pass a filter. check: as of `matching`.
         """
         if where is None:
             return [key for key, _ in self._after(after_id, limit)]
-        matching = self.matching(where)
+        matching = self.matching(where, check)
         if limit * len(self) < len(matching) ** 2:  # so many pass that going through the ids meets enough of them soon
             return self._passing(after_id, limit, matching)
         named = zip(self.ids(matching.tolist()), matching.tolist(), strict=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from typing import Protocol
 
@@ -28,17 +28,21 @@ class Images(Protocol):
         """Births of the live images, in the order of their keys."""
 
 
-def evaluate(connection: sqlite3.Connection, view: Images, where: Filter) -> NDArray[np.bool_]:
+def evaluate(
+    connection: sqlite3.Connection, view: Images, where: Filter, check: Callable[[], None] = lambda: None
+) -> NDArray[np.bool_]:
     """Which live images pass, in the order of `view.live_births`; equal to `matches` of each image's metadata.
 
     The connection is inside the read transaction that the view was made from, of a catalog that has the typed table.
+    check: called before each comparison, each of which may pass over all images; it raises to end the work.
     """
-    return _Evaluation(connection, view.live_births).mask(where)
+    return _Evaluation(connection, view.live_births, check).mask(where)
 
 
 class _Evaluation:
-    def __init__(self, connection: sqlite3.Connection, births: NDArray[np.int64]) -> None:
+    def __init__(self, connection: sqlite3.Connection, births: NDArray[np.int64], check: Callable[[], None]) -> None:
         self._connection = connection
+        self._check = check
         rises = bool((births[1:] > births[:-1]).all())
         self._order = None if rises else np.argsort(births, kind="stable")  # few rising runs: nearly linear
         self._births = births if self._order is None else births[self._order]
@@ -54,6 +58,7 @@ class _Evaluation:
             case _:
                 mask = np.zeros(len(self._births), np.bool_)
                 for condition, values in _conditions(where):
+                    self._check()
                     mask[self._places(condition, [where.field, *values])] = True
                 return mask
 

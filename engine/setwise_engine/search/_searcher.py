@@ -155,7 +155,7 @@ class Searcher:
     def _search(self, snapshot: Snapshot, query: Part, options: Options, check: Check) -> Answer:
         started = time.perf_counter()
         check()
-        passing = None if options.where is None else snapshot.matching(options.where)
+        passing = None if options.where is None else snapshot.matching(options.where, check)
         matching = len(snapshot) if passing is None else len(passing)
         exhaustive = self._is_exhaustive(matching, query, options)
         wanted = options.candidates or default_candidates(options.k)

@@ -51,9 +51,9 @@ class ImageHandlers:
         bound = _bound(request, entry.collection.uuid)
         after = _after(request.page_token, bound)
         with entry.collection.snapshot() as snapshot:
-            keys = snapshot.page(after, size + 1, where)
+            keys = snapshot.page(after, size + 1, where, call)
             stored = snapshot.stored(keys[:size], metadata=True, thumbnails=request.include_thumbnail)
-            total = snapshot.count(where)
+            total = snapshot.count(where, call)
         images: list[pb.Image] = []
         room = self._limits.max_message_bytes * 9 // 10
         for image in map(convert.image_to_proto, stored):
@@ -70,7 +70,7 @@ class ImageHandlers:
         entry = self._registry.get(request.collection)
         where = where_of(request, self._limits)
         with entry.collection.snapshot() as snapshot:
-            return pb.CountImagesResponse(count=snapshot.count(where), collection_version=snapshot.version)
+            return pb.CountImagesResponse(count=snapshot.count(where, call), collection_version=snapshot.version)
 
 
 def _page_size(request: pb.ListImagesRequest) -> int:
