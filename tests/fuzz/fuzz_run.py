@@ -46,7 +46,11 @@ class Run:
         with (self._folder / "logs" / f"{name}.txt").open("wb") as log:
             command = [sys.executable, str(CHILD), name, str(self._folder), str(seconds)]
             process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=_environment())
-            self._watch(process, seconds, running)
+            try:
+                self._watch(process, seconds, running)
+            finally:
+                process.kill()  # which may stand still
+                process.wait()
         said: dict[str, Any] = {"target": name, "exit": process.returncode}
         if running.exists():
             said |= json.loads(running.read_text())
@@ -121,6 +125,7 @@ def main() -> int:
 
 def _go(args: argparse.Namespace) -> None:
     os.nice(19 - os.nice(0))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     run, begun = Run(args.folder, args.pause), time.monotonic()
     while True:
         for name in args.target or _names():
