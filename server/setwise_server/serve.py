@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -32,6 +33,9 @@ __all__ = ["Server", "run"]
 
 FLUSH_S = 0.5  # for the last replies to leave; health watches never end by themselves
 
+# The event loop needs the interpreter for a moment many times a call, and each time waits as long for a thread that
+# computes: with the usual 5 ms, calls beyond the capacity were refused after a second, with this after a quarter of it.
+SWITCH_S = 0.0005
 LAST_S = 5.0  # after the grace, for calls to notice that they were told to end
 
 log = logging.getLogger("setwise.server")
@@ -132,6 +136,7 @@ def run(paths: Sequence[str | Path], settings: ServerSettings, ready: Callable[[
 
 async def _run(paths: Sequence[str | Path], settings: ServerSettings, ready: Callable[[str], None]) -> None:
     raise_open_files()
+    sys.setswitchinterval(SWITCH_S)
     server = Server(paths, settings)
     with told_to_stop() as told:
         await _serve(server, settings, ready, told)
