@@ -49,6 +49,8 @@ def options_from_proto(message: search_pb2.SearchOptions, limits: Limits, defaul
     with at("options"):
         _within(message.k, "k", "max_k", limits.max_k)
         _within(message.candidates, "candidates", "max_candidates", limits.max_candidates)
+        # Each is looked for in each hit: a message of them would take hours.
+        _within(len(message.metadata.fields), "metadata.fields", "max_filter_terms", limits.max_filter_terms)
         return Options(
             k=message.k if message.HasField("k") else default_k,
             candidates=message.candidates if message.HasField("candidates") else None,

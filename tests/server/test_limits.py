@@ -114,6 +114,14 @@ def test_an_image_beyond_the_limit_is_refused_by_its_size(small) -> None:
     assert dict(failure.info.metadata) == {"limit": "max_image_bytes", "allowed": "50000", "field": "query.image"}
 
 
+def test_a_search_that_asks_for_more_metadata_fields_than_a_filter_may_have_terms_is_refused(server) -> None:
+    request = pb.SearchRequest(collection="sets", query=types.Query(id="set-01"))
+    request.options.metadata.fields.extend(f"f{n}" for n in range(10_001))
+    failure = server.failure(server.search.Search, request)
+    field = "options.metadata.fields"
+    assert dict(failure.info.metadata) == {"limit": "max_filter_terms", "allowed": "10000", "field": field}
+
+
 def test_an_answer_that_would_not_fit_says_what_to_ask_instead(small, photos) -> None:
     options = pb.SearchOptions(include_thumbnail=True, include_matches=True)
     request = pb.SearchRequest(query=types.Query(id=photos[0].name), options=options)

@@ -29,7 +29,9 @@ class Limits:
     max_batch: int = knob(32, "queries of a batch", least=1)
     max_k: int = knob(1000, "hits of a search", least=1)
     max_candidates: int = knob(20_000, "candidates of a search", least=1)
-    max_filter_terms: int = knob(10_000, "conditions, joints and values of a filter", least=1)
+    max_filter_terms: int = knob(
+        10_000, "conditions, joints and values of a filter; metadata fields that a search asks for", least=1
+    )
     max_changes: int = knob(10_000, "ids or changes of one writing call", least=1)
     max_streams_per_client: int = knob(16, "streams of one caller at once", least=1)
     max_calls_per_second: float = knob(0.0, "calls of one caller in a second in the long run; 0: no limit", least=0)
