@@ -55,16 +55,17 @@ class Call:
 
     check = __call__
 
-    def answer_by(self, searches: int = 1) -> float | None:
+    def answer_by(self, searches: int = 1, explaining: float = 0.0) -> float | None:
         """When, as `time.perf_counter()` counts, the first of so many rankings should stop for its answer to arrive in
-        time; None without a deadline. What is left after that is for fetching the hits and for the way back: a tenth of
-        the whole time, within MARGIN_S (docs/decisions/0117)."""
+        time; None without a deadline. What is left after that is for the way back, a tenth of the whole time within
+        MARGIN_S, and for explaining the hits, so many seconds but no more than half (docs/decisions/0117)."""
         if self._deadline is None:
             return None
         least, most = MARGIN_S
         margin = min(most, max(least, (self._deadline - self._started) / 10))
         now = time.perf_counter()
-        return now + max(0.0, self._deadline - margin - now) / searches
+        share = max(0.0, self._deadline - margin - now) / searches
+        return now + share - min(explaining, share / 2)
 
     def elapsed_ms(self) -> float:
         """Milliseconds since the call arrived, waiting in the queue included."""

@@ -61,7 +61,7 @@ def test_without_a_deadline_or_with_time_enough_the_answer_is_whole(server, make
 
 
 def test_who_does_not_ask_for_it_gets_no_partial_answer(server, make_set, monkeypatch) -> None:
-    monkeypatch.setattr(Call, "answer_by", lambda call, searches=1: 0.0)
+    monkeypatch.setattr(Call, "answer_by", lambda call, searches=1, explaining=0.0: 0.0)
     request = pb.SearchRequest(collection="sets", query=_query(make_set))
     assert server.search.Search(request, timeout=60).certificate.scope == pb.SCOPE_COLLECTION
     request.options.allow_partial = True
@@ -70,7 +70,7 @@ def test_who_does_not_ask_for_it_gets_no_partial_answer(server, make_set, monkey
 
 def test_the_queries_of_a_batch_share_the_time(server, make_set, monkeypatch) -> None:
     shares = []
-    monkeypatch.setattr(Call, "answer_by", lambda call, searches=1: shares.append(searches))
+    monkeypatch.setattr(Call, "answer_by", lambda call, searches=1, explaining=0.0: shares.append(searches))
     queries = [_query(make_set, seed) for seed in range(3)]
     options = pb.SearchOptions(allow_partial=True)
     server.search.SearchBatch(pb.SearchBatchRequest(collection="sets", queries=queries, options=options))
@@ -83,6 +83,8 @@ def test_some_time_is_kept_for_the_way_back(timeout: float, margin: float, monke
     call = Call(timeout)
     assert call.answer_by() == pytest.approx(100 + timeout - margin)
     assert call.answer_by(4) == pytest.approx(100 + (timeout - margin) / 4)
+    assert call.answer_by(explaining=0.01) == pytest.approx(100 + timeout - margin - 0.01)
+    assert call.answer_by(explaining=1000) == pytest.approx(100 + (timeout - margin) / 2)
     assert Call().answer_by() is None
     monkeypatch.setattr("time.perf_counter", lambda: 200.0)
     assert call.answer_by() == 200.0

@@ -224,20 +224,51 @@ void check_bytes(const Settings& settings, Judge& judge) {
     }
 }
 
-void check_stop(const Settings& settings, const Photos& photos, Judge& judge) {
-    for (const Level* level : settings.levels) {
-        Random random(1);
-        const std::size_t n = 300;  // small problems do not ask
-        const Pair sets = set_families(photos)[5].make(random, n, n);
-        const Candidate candidate(sets.x);
-        const Owned query = new_query(*level, sets.q, false);
-        const Owned weigher(level->new_weigher(query.get()), level->delete_weigher);
-        Answer answer(n, n);
-        int asked = 0;
-        const Stop stop{[](void* context) { return ++*static_cast<int*>(context) > 2; }, &asked};
-        const Outcome outcome = level->weigh(weigher.get(), candidate.view(false), Plan{}, -HUGE_VAL, stop, answer.solution);
-        judge.expect(outcome.stage == Stage::stopped && asked == 3, level->name, "did not stop when it was told to");
+// Says stop when it is asked once too often.
+struct Impatient {
+    int asked = 0, most = 0;
+    Stop stop() {
+        return {[](void* self) { return ++static_cast<Impatient*>(self)->asked > static_cast<Impatient*>(self)->most; }, this};
     }
+    bool lost() const { return asked > most; }
+};
+
+// work(stop): whether it was stopped. Stops it at every moment at which it asks, until it comes to its end.
+template <typename Work>
+void stop_everywhere(Judge& judge, const std::string& at, const Work& work) {
+    for (Impatient caller;; caller.asked = 0, ++caller.most) {
+        const bool stopped = work(caller.stop());
+        judge.expect(stopped == caller.lost() && caller.asked <= caller.most + 1, at, "did not stop when it was told to");
+        if (caller.lost()) continue;
+        return judge.expect(caller.most > 0, at, "never asked");
+    }
+}
+
+void check_stop(const Settings& settings, const Photos& photos, Judge& judge) {
+    for (const Level* level : settings.levels)
+        for (const Shape& shape : {Shape{300, 300}, Shape{200, 300}, Shape{300, 200}}) {  // small problems do not ask
+            Random random(1);
+            const Pair sets = set_families(photos)[5].make(random, shape.first, shape.second);
+            const Candidate candidate(sets.x);
+            const std::string at = where(*level, "stop", shape, 1, "stop ");
+            std::vector<double> out(shape.first * shape.second);
+            stop_everywhere(judge, at + "affinity", [&](const Stop& stop) {
+                return !level->affinity(sets.q.values.data(), sets.q.n, sets.x.values.data(), sets.x.n, sets.q.m, out.data(), stop);
+            });
+            Answer answer(shape.first, shape.second);
+            const Owned solver(level->new_solver(), level->delete_solver);
+            stop_everywhere(judge, at + "assign", [&](const Stop& stop) {
+                return level->assign(solver.get(), plain(out, shape.first, shape.second), stop, answer.solution, answer.gap) == Solved::stopped;
+            });
+            for (const bool containment : {false, true}) {
+                const Owned query = new_query(*level, sets.q, containment);
+                if (!containment) level->prepare_other_sizes(query.get());
+                const Owned weigher(level->new_weigher(query.get()), level->delete_weigher);
+                stop_everywhere(judge, at + "weigh", [&](const Stop& stop) {
+                    return level->weigh(weigher.get(), candidate.view(true), Plan{}, -1e6, stop, answer.solution).stage == Stage::stopped;
+                });
+            }
+        }
 }
 
 // One query, many threads; each has a weigher and a solver.

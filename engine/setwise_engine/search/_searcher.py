@@ -98,7 +98,7 @@ class Searcher:
         _check_distinct([*ids, *(id for id, _ in sets)])
         query = comparable(query, self._encoder)
         part = _part(query, region)
-        given = {key_of(_GIVEN, row): (id, self._given(id, each)) for row, (id, each) in enumerate(sets)}
+        given = {key_of(_GIVEN, row): (id, self._given(id, each, check)) for row, (id, each) in enumerate(sets)}
         started = time.perf_counter()
         with self._collection.snapshot() as snapshot:
             found = snapshot.keys(ids)
@@ -146,7 +146,8 @@ class Searcher:
         found = Explainer.of(left, kernel, sigma).match(right.features, ranked, check)
         return Match(found.rows, right.places(found.columns), found.affinities, found.cosines, found.scores)
 
-    def _given(self, id: str, features: FeatureSet) -> FeatureSet:
+    def _given(self, id: str, features: FeatureSet, check: Check) -> FeatureSet:
+        check()
         try:
             return comparable(features, self._encoder)
         except EngineError as error:

@@ -21,6 +21,9 @@ from setwise_server.settings import Limits
 
 __all__ = ["SearchHandlers"]
 
+EXPLAINING_S = 2e-7
+"""About the seconds that the matches or the proof of a hit take for each pair of its tokens and the query's."""
+
 
 class SearchHandlers:
     """Each method takes a request and its Call and gives the response, or raises."""
@@ -35,7 +38,7 @@ class SearchHandlers:
         entry = self._registry.get(request.collection)
         options = convert.options_from_proto(request.options, self._limits)
         (query,) = self._queries.resolve(entry, [("query", request.query)], call)
-        return _search(entry, query, _in_time(options, request.options, call), call)
+        return _search(entry, query, _in_time(options, request.options, query, call), call)
 
     def search_batch(self, request: pb.SearchBatchRequest, call: Call) -> pb.SearchBatchResponse:
         """Several searches; one forward pass for all their images, one item for each, error or answer."""
@@ -48,7 +51,7 @@ class SearchHandlers:
         queries = [(f"queries[{i}]", query) for i, query in enumerate(request.queries)]
         resolved = self._queries.resolve(entry, queries, call)
         items = (
-            _item(entry, query, _in_time(options, request.options, call, len(resolved) - i), call)
+            _item(entry, query, _in_time(options, request.options, query, call, len(resolved) - i), call)
             for i, query in enumerate(resolved)
         )
         return pb.SearchBatchResponse(items=items)
@@ -62,12 +65,12 @@ class SearchHandlers:
         (query,) = self._queries.resolve(entry, [("query", request.query)], call)
         features = query.value()
         sets = _candidate_sets(entry, request.candidates, self._limits, call)
-        options = _in_time(options, request.options, call)
+        options = _in_time(options, request.options, query, call)
         with regions_at({"region": "query.region"}):
             answer = entry.searcher.rerank(features, request.ids, sets, options, call, region=query.region)
         _recorded(query, answer, call)
         return pb.RerankResponse(
-            hits=[convert.hit_to_proto(hit, features, answer) for hit in answer.hits],
+            hits=_hits(answer, features, call),
             certificate=convert.certificate_to_proto(answer),
             timings=_timings(query, answer, call),
             missing_ids=answer.missing,
@@ -101,9 +104,13 @@ class SearchHandlers:
         return pb.CompareResponse(scores=convert.scores_to_proto(match.scores), matches=matches, timings=timings)
 
 
-def _in_time(options: Options, asked: pb.SearchOptions, call: Call, searches: int = 1) -> Options:
+def _in_time(options: Options, asked: pb.SearchOptions, query: Resolved, call: Call, searches: int = 1) -> Options:
     """The options of the first of so many searches, which share the time that is left when partial answers will do."""
-    return replace(options, answer_by=call.answer_by(searches)) if asked.allow_partial else options
+    if not asked.allow_partial:
+        return options
+    tokens = len(query.features) if query.features is not None else 0
+    explanations = options.k * ((options.matches or options.scores) + options.proofs)
+    return replace(options, answer_by=call.answer_by(searches, explanations * tokens**2 * EXPLAINING_S))
 
 
 def _search(entry: Entry, query: Resolved, options: Options, call: Call) -> pb.SearchResponse:
@@ -116,7 +123,7 @@ def _search(entry: Entry, query: Resolved, options: Options, call: Call) -> pb.S
             answer = entry.searcher.search_id(query.stored, options, call, region=query.region)
     _recorded(query, answer, call)
     return pb.SearchResponse(
-        hits=[convert.hit_to_proto(hit, features, answer) for hit in answer.hits],
+        hits=_hits(answer, features, call),
         certificate=convert.certificate_to_proto(answer),
         timings=_timings(query, answer, call),
         collection_version=answer.version,
@@ -124,6 +131,14 @@ def _search(entry: Entry, query: Resolved, options: Options, call: Call) -> pb.S
         query_features=features_to_proto(features) if options.proofs else None,
         warnings=answer.warnings,
     )
+
+
+def _hits(answer: Answer, query: FeatureSet, call: Call) -> list[pb.Hit]:
+    hits = []
+    for hit in answer.hits:
+        call.check()
+        hits.append(convert.hit_to_proto(hit, query, answer))
+    return hits
 
 
 def _item(entry: Entry, query: Resolved, options: Options, call: Call) -> pb.SearchBatchItem:
