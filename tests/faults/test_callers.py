@@ -89,6 +89,22 @@ def test_one_callers_half_sent_requests_leave_room_for_another(
         assert check_answers(server, "quick") < 30
 
 
+def test_one_callers_silent_streams_leave_room_for_another(
+    serve: Serve, keys: Callable[..., Path], connections: ExitStack
+) -> None:
+    """Forty uploads are begun and nothing is sent: one caller has only so many."""
+    server = serve("--keys", str(keys(slow="write", quick="write")), "--max-streams-per-client", "16")
+    start = images_pb2.UpsertRequest(start=images_pb2.UpsertStart(collection=COLLECTION)).SerializeToString()
+    raw = connections.enter_context(RawConnection(server.address)).greet()
+    for _ in range(40):
+        raw.send(raw.begin(UPSERT, [("authorization", "Bearer slow")]), start)
+    told = b"16 streams already"
+    assert told in raw.read(20.0, until=told)
+    with server.client(api_key="quick") as client:
+        assert client.upsert(item(f"n-{seed}", seed) for seed in range(KNOWN)).failed == 0
+    assert check_answers(server, "quick") < 30
+
+
 def test_streams_that_nobody_reads_hold_up_nobody_and_end_with_the_server(serve: Serve, connections: ExitStack) -> None:
     server = serve("--grace", "1")
     with server.client() as client:

@@ -10,6 +10,7 @@ if __name__ == "__main__":
 
 import fuzz_files
 import fuzz_images
+import fuzz_root
 import fuzz_security
 import fuzz_texts
 import fuzz_wire
@@ -18,7 +19,7 @@ __all__ = ["TARGETS"]
 
 TARGETS = {
     target.name: target
-    for room in (fuzz_wire, fuzz_texts, fuzz_files, fuzz_images, fuzz_security)
+    for room in (fuzz_wire, fuzz_texts, fuzz_files, fuzz_images, fuzz_security, fuzz_root)
     for target in room.TARGETS  # type: ignore[attr-defined]
 }
 

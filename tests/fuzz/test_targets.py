@@ -37,7 +37,7 @@ def test_strangers_bytes_are_accepted_or_refused(target: Target, tmp_path: Path)
 @pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
 def test_many_strangers_bytes_are_accepted_or_refused(target: Target, tmp_path: Path) -> None:
     with closing(target.prepare(tmp_path)) as ready:
-        cases(target, ready, 1, 12 * target.short)
+        cases(target, ready, 1, 6 * target.short)
 
 
 def test_a_fault_is_told_from_a_refusal() -> None:
