@@ -104,11 +104,11 @@ def test_a_rebuilt_collection_takes_the_place_of_the_old_one_behind_the_alias(tw
         create(one, name)
         upsert(one, name, inputs(seeds))
     one.collections.SetAlias(pb.SetAliasRequest(alias="sets", collection="v1"))
-    assert soon(lambda: "v1" in names(other))
+    listed = other.collections.ListAliases
+    assert soon(lambda: len(listed(pb.ListAliasesRequest()).aliases) == 1)  # it follows the collections first
     assert hits(other, "sets", "set-2")[0] == "set-2"
     one.collections.SetAlias(pb.SetAliasRequest(alias="sets", collection="v2"))
     assert hits(one, "sets", "set-12")[0] == "set-12"
-    listed = other.collections.ListAliases
     assert soon(lambda: listed(pb.ListAliasesRequest()).aliases[0].collection == "v2")
     upsert(other, "sets", inputs(range(20, 21)))
     assert hits(one, "v2", "set-20")[0] == "set-20"
