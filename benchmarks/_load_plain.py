@@ -26,12 +26,13 @@ _MESSAGES = {
 _WARM = 20
 
 
-def plain(collection: Path, work: Path, mix: str, seconds: float, repeated: float) -> str:
-    """A table of one row. Writes are left out of the mix: they wait for the disk, where other calls could go on."""
+def plain(collection: Path, work: Path, mix: str, seconds: float, *, stored: int, repeated: float) -> str:
+    """A row for all and one for each operation. Writes are left out of the mix: they wait for the disk, where other
+    calls could go on."""
     reading = ("id", "image", "compare")
     read_only = Mix.parse(",".join(part for part in mix.split(",") if part.split("=")[0] in reading))
-    stored = [f"{i:06d}" for i in range(1000)]
-    requests = iter(Requests(0, read_only, stored, images=pictures(work), sets=pb.FeatureSet(), repeated=repeated))
+    ids = [f"{i:06d}" for i in range(stored)]
+    requests = iter(Requests(0, read_only, ids, images=pictures(work), sets=pb.FeatureSet(), repeated=repeated))
     with open_local(str(collection)) as server:
         for asked in islice(requests, _WARM):
             _call(server, asked.path, asked.messages[0])

@@ -46,9 +46,8 @@ def operations(calls: Calls, seconds: float) -> Iterator[list[str]]:
             yield [name, str(len(some)), f"{len(well) / seconds:.1f}", latencies(well), codes(some)]
 
 
-def windows(calls: Calls, seconds: float, samples: Sequence[Sample], count: int) -> Iterator[list[str]]:
+def windows(calls: Calls, began: float, seconds: float, samples: Sequence[Sample], count: int) -> Iterator[list[str]]:
     """A row for each of `count` equal parts of the time: calls, latencies, errors, memory and threads at its end."""
-    began = samples[0].at
     for first, last in zip(*_edges(seconds, count), strict=True):
         some = calls[(calls["at"] >= first) & (calls["at"] < last)]
         well = some[some["code"] == 0]

@@ -22,15 +22,14 @@ from setwise_server._tensors import features_to_proto
 
 __all__ = ["Outcome", "Run"]
 
-_STORED = 1000
-"""Images of the collection that are asked with."""
-
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of the calls. Cores: processor seconds a second; memory: anonymous bytes of the server at the end."""
+    """What became of the calls. began: as `Sample.at`. Cores: processor seconds a second; memory: anonymous bytes of
+    the server at the end."""
 
     calls: Calls
+    began: float
     seconds: float
     server_cores: float
     client_cores: float
@@ -51,8 +50,9 @@ class Outcome:
 class Run:
     """Client processes against one server. work: where the pictures are. folder: for what the processes write.
 
-    deadline: seconds of a call. repeated: share of the images that were sent before. ca: PEM file that the server's
-    certificate is signed with, "" for no TLS; key: of the API, "" for none.
+    stored: how many images of the collection are asked with. deadline: seconds of a call. repeated: share of the images
+    that were sent before. ca: PEM file that the server's certificate is signed with, "" for no TLS; key: of the API, ""
+    for none.
     """
 
     def __init__(
@@ -62,6 +62,7 @@ class Run:
         folder: Path,
         processes: int,
         *,
+        stored: int,
         deadline: float = 10.0,
         repeated: float = 0.0,
         ca: str = "",
@@ -74,7 +75,7 @@ class Run:
         self._usual = Plan(
             address=server.address,
             work=str(work),
-            stored=[f"{i:06d}" for i in range(_STORED)],
+            stored=[f"{i:06d}" for i in range(stored)],
             sets=str(sets),
             deadline=deadline,
             repeated=repeated,
@@ -114,6 +115,7 @@ class Run:
         found = [process.result() for process in processes]
         return Outcome(
             calls=np.concatenate([calls for calls, _ in found]),
+            began=started.at,
             seconds=seconds,
             server_cores=(ended.cpu - started.cpu) / seconds,
             client_cores=sum(cpu for _, cpu in found) / seconds,

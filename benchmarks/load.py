@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from _live_data import large
 from _load_door import SWITCHES, opened
 from _load_plain import plain
@@ -31,6 +32,7 @@ from _shared import machine, table
 
 EVERYTHING = "id=50,image=20,compare=15,upsert=8,delete=5,stream=2"
 CAPACITY_CLIENTS = 32
+MOST_STORED = 1000  # images that are asked with
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +84,11 @@ def soak(job: Job) -> None:
         )
     )
     header = ["minutes", "answered/s", "p50 / p95 / p99", "errors", "memory, MiB", "with mapped files", "threads"]
-    rows = list(windows(outcome.calls, args.seconds, job.server.samples, args.windows))
-    print(table(header, rows))
+    samples = [each for each in job.server.samples if 0 <= each.at - outcome.began <= args.seconds]
+    print(table(header, list(windows(outcome.calls, outcome.began, args.seconds, samples, args.windows))))
+    few = max(1, len(samples) // 10)
+    first, last = (np.median([each.anonymous for each in some]) / 2**20 for some in (samples[:few], samples[-few:]))
+    print(f"Memory, median of the first and of the last tenth of the time: {first:.0f} and {last:.0f} MiB.\n")
 
 
 _COST = ("server, cores", "clients, cores", "memory, MiB")
@@ -119,6 +124,7 @@ def _job(args: argparse.Namespace, folder: Path) -> Iterator[Job]:
             args.work,
             folder,
             args.processes,
+            stored=min(MOST_STORED, args.images),
             deadline=args.deadline,
             repeated=args.repeated,
             ca=door.ca,
@@ -137,7 +143,8 @@ def main() -> None:
     args.work.mkdir(parents=True, exist_ok=True)
     print(machine(), end="\n\n")
     if args.kind == "plain":
-        print(plain(large(args.work, args.images), args.work, args.mix, args.seconds, args.repeated))
+        collection, stored = large(args.work, args.images), min(MOST_STORED, args.images)
+        print(plain(collection, args.work, args.mix, args.seconds, stored=stored, repeated=args.repeated))
         return
     with tempfile.TemporaryDirectory(dir=args.work, prefix="load-") as folder, _job(args, Path(folder)) as job:
         kinds[args.kind](job)
