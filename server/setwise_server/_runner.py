@@ -157,7 +157,7 @@ class Runner:
             raise BusyError(
                 f"about {wait:.1f} s of work wait before this call, and its deadline passes in {timeout:.1f} s; "
                 "allow more time, or try again later",
-                retry_after=min(max(wait, LEAST_WAIT_S), MOST_WAIT_S),
+                retry_after=_advice(wait),
             )
 
     def _full(self) -> BusyError:
@@ -167,8 +167,12 @@ class Runner:
             f"takes{option}; try again later"
         )
         wait = 1.0 if self._mean is None else self._mean * (len(self._line) + 1) / self._workers
-        retry_after = min(max(wait, LEAST_WAIT_S), MOST_WAIT_S)
-        return BusyError(message, retry_after=retry_after, limit=limit, allowed=allowed)
+        return BusyError(message, retry_after=_advice(wait), limit=limit, allowed=allowed)
+
+
+def _advice(wait: float) -> float:
+    """Seconds after which to come back, in full tenths."""
+    return math.ceil(min(max(wait, LEAST_WAIT_S), MOST_WAIT_S) * 10) / 10
 
 
 def _outcome(place: Place) -> tuple[Any, BaseException | None, float | None]:

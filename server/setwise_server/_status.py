@@ -6,6 +6,7 @@ import contextlib
 import logging
 import uuid
 from datetime import timedelta
+from functools import lru_cache
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -60,19 +61,13 @@ BY_NUMBER: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.St
 
 def status_of(error: Exception, request_id: str | None = None) -> Status:
     """The status of a failed call, ErrorInfo first. An exception that nobody meant to raise is logged with its
-    traceback under a request id (the one given, or a new one), once however many hear of it; only the id is told."""
+    traceback under a request id (the one given, or a new one), once however many hear of it; only the id is told. Not
+    to be changed: several calls may be told the same."""
     if not isinstance(error, errors.EngineError):
         return _internal(error, request_id)
-    field = _shorten(error.field, FIELD_BYTES)
-    message = _shorten(str(error), MESSAGE_BYTES)
-    info = {**getattr(error, "info", {}), **({"field": field} if field else {})}
-    details: list[Message] = [ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=info)]
-    if field:
-        violation = BadRequest.FieldViolation(field=field, description=message)
-        details.append(BadRequest(field_violations=[violation]))
-    if isinstance(error, RETRIABLE):
-        details.append(RetryInfo(retry_delay=timedelta(seconds=getattr(error, "retry_after", RETRY_AFTER_S))))
-    return _status(_code(error), message, details)
+    retry_after = getattr(error, "retry_after", RETRY_AFTER_S) if isinstance(error, RETRIABLE) else None
+    info = tuple(getattr(error, "info", {}).items())
+    return _told(_code(error), error.reason, str(error), error.field, info, retry_after)
 
 
 def grpc_code(status: Status) -> grpc.StatusCode:
@@ -93,6 +88,26 @@ def item_error(error: Exception) -> ItemError:
     status = status_of(error, visit.request_id if visit is not None else None)
     info = error_info(status)
     return ItemError(code=status.code, message=status.message, reason=info.reason, field=info.metadata["field"])
+
+
+@lru_cache(maxsize=64)  # a server that is full says the same thing a thousand times a second
+def _told(
+    code: grpc.StatusCode,
+    reason: str,
+    text: str,
+    field: str,
+    info: tuple[tuple[str, str], ...],
+    retry_after: float | None,
+) -> Status:
+    field, message = _shorten(field, FIELD_BYTES), _shorten(text, MESSAGE_BYTES)
+    metadata = dict(info) | ({"field": field} if field else {})
+    details: list[Message] = [ErrorInfo(reason=reason, domain=DOMAIN, metadata=metadata)]
+    if field:
+        violation = BadRequest.FieldViolation(field=field, description=message)
+        details.append(BadRequest(field_violations=[violation]))
+    if retry_after is not None:
+        details.append(RetryInfo(retry_delay=timedelta(seconds=retry_after)))
+    return _status(code, message, details)
 
 
 def _code(error: errors.EngineError) -> grpc.StatusCode:
