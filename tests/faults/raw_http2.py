@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
-__all__ = ["RawConnection"]
+__all__ = ["RawConnection", "headers"]
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _DATA, _HEADERS, _SETTINGS, _CONTINUATION = 0x0, 0x1, 0x4, 0x9
@@ -39,12 +39,16 @@ class RawConnection:
         """Says that the other side's settings hold, which it waits for before it holds us to them."""
         self.socket.sendall(_frame(_SETTINGS, _ACK, 0, b""))
 
+    def frame(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
+        """Any frame (RFC 9113, section 6)."""
+        self.socket.sendall(_frame(kind, flags, stream, payload))
+
     def begin(self, path: str, metadata: Pairs = ()) -> int:
         """The headers of a call; the number of its stream."""
         self._stream += 2
         pairs = [(":method", "POST"), (":scheme", "http"), (":path", path), (":authority", "localhost")]
         pairs += [("te", "trailers"), ("content-type", "application/grpc"), *metadata]
-        block = b"".join(_literal(name) + _literal(value, b"") for name, value in pairs)
+        block = headers(pairs)
         pieces = [block[at : at + _FRAME] for at in range(0, len(block), _FRAME)]
         for number, piece in enumerate(pieces):
             flags = _END_HEADERS if number == len(pieces) - 1 else 0
@@ -86,6 +90,11 @@ class RawConnection:
 
 def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
     return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
+
+
+def headers(pairs: Pairs) -> bytes:
+    """A block of headers (HPACK)."""
+    return b"".join(_literal(name) + _literal(value, b"") for name, value in pairs)
 
 
 def _literal(text: str, prefix: bytes = b"\x00") -> bytes:

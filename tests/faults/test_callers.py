@@ -9,13 +9,13 @@ import resource
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 from conftest import Served
 from driver import COLLECTION, tokens_of
-from raw_http2 import RawConnection
+from raw_http2 import RawConnection, headers
 
 import setwise
 from setwise_engine.collection import Collection
@@ -199,3 +199,48 @@ def test_calls_with_lengths_that_lie(server: Served, connections: ExitStack) -> 
         raw.send(raw.begin(SEARCH), search_message(), said=said)
     assert check_answers(server) < 30
     assert server.memory() - memory < 64 << 20
+
+
+def continuations(raw: RawConnection) -> None:
+    """Headers that never end (CVE-2024-27316)."""
+    raw.frame(0x1, 0, 1, headers([(":method", "POST"), (":path", SEARCH)]))
+    for n in range(3000):
+        raw.frame(0x9, 0, 1, headers((f"x-{n}-{m}", "v" * 20) for m in range(300)))
+
+
+def resets(raw: RawConnection) -> None:
+    """Calls that are begun and cancelled at once (CVE-2023-44487)."""
+    for _ in range(10_000):
+        raw.frame(0x3, 0, raw.begin(SEARCH), (8).to_bytes(4, "big"))
+
+
+def pings(raw: RawConnection) -> None:
+    """Each wants an answer (CVE-2019-9512)."""
+    for _ in range(20_000):
+        raw.frame(0x6, 0, 0, b"12345678")
+
+
+def settings(raw: RawConnection) -> None:
+    """Each wants an answer, too (CVE-2019-9515)."""
+    for _ in range(20_000):
+        raw.frame(0x4, 0, 0, b"")
+
+
+def watches(raw: RawConnection) -> None:
+    """Health is open to everybody, and a watch never ends by itself."""
+    for _ in range(1500):
+        raw.send(raw.begin("/grpc.health.v1.Health/Watch"), b"", end=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("flood", [continuations, resets, pings, settings, watches], ids=lambda flood: flood.__name__)
+def test_floods_of_http2_cost_little_memory_and_hold_up_nobody_for_long(
+    server: Served, connections: ExitStack, flood: Callable[[RawConnection], None]
+) -> None:
+    memory = server.memory()
+    for _ in range(2):
+        raw = connections.enter_context(RawConnection(server.address)).greet()
+        with suppress(ConnectionError):  # hung up on
+            flood(raw)
+    assert check_answers(server) < 60
+    assert server.memory() - memory < 400 << 20
