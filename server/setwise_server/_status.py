@@ -67,7 +67,7 @@ def status_of(error: Exception, request_id: str | None = None) -> Status:
         return _internal(error, request_id)
     retry_after = getattr(error, "retry_after", RETRY_AFTER_S) if isinstance(error, RETRIABLE) else None
     info = tuple(getattr(error, "info", {}).items())
-    return _told(_code(error), error.reason, str(error), error.field, info, retry_after)
+    return _told(_code(error), error.reason, str(error), field=error.field, info=info, retry_after=retry_after)
 
 
 def grpc_code(status: Status) -> grpc.StatusCode:
@@ -95,6 +95,7 @@ def _told(
     code: grpc.StatusCode,
     reason: str,
     text: str,
+    *,
     field: str,
     info: tuple[tuple[str, str], ...],
     retry_after: float | None,
