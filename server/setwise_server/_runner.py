@@ -106,12 +106,12 @@ class Runner:
 
     def _enter(self, place: Place, timeout: float | None) -> None:
         with self._lock:
+            full = len(self._line) + len(self._running) >= self._room
+            displaced = self._line.displaced_by(place.caller) if full else None
+            if full and displaced is None:
+                raise self._full()
             self._check_wait(place, timeout)
-            displaced = None
-            if len(self._line) + len(self._running) >= self._room:
-                displaced = self._line.displaced_by(place.caller)
-                if displaced is None:
-                    raise self._full()
+            if displaced is not None:
                 self._spare += self._line.leave(displaced.caller, displaced)
             self._line.join(place.caller, place)
         self._idle.clear()

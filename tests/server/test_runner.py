@@ -171,6 +171,20 @@ def test_a_call_that_would_come_to_its_turn_too_late_is_refused_at_once() -> Non
     acted(scenario, max_queue=8)
 
 
+def test_without_a_queue_the_limit_is_told_and_not_the_deadline() -> None:
+    async def scenario(runner: Runner, gate: threading.Event) -> None:
+        pause = threading.Event()
+        await ask(runner, lambda: pause.wait(0.1))
+        (running,) = await begin(ask(runner, lambda: gate.wait(10)))
+        with pytest.raises(BusyError) as caught, runner.place(Call(), timeout=0.01):
+            pass
+        assert caught.value.info == {"limit": "max_streams", "allowed": "1"}
+        gate.set()
+        await running
+
+    acted(scenario, max_queue=0, limit="max_streams")
+
+
 def test_a_request_that_does_not_arrive_gives_its_place_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_place, "RECEIVE_S", 0.02)
 
