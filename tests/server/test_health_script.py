@@ -24,10 +24,11 @@ def health(*arguments: str | Path, **variables: Path) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-def test_a_server_in_clear_text_is_ready_and_alive(server) -> None:
-    assert health(server.address) == (0, f"{server.address}: SERVING\n")
-    assert health(server.address, "--service", "liveness")[0] == 0
-    code, said = health(server.address, "--service", "collection/nosuch")
+def test_a_server_in_clear_text_is_ready_and_alive(serving, sets_path) -> None:
+    with serving([sets_path]) as stubs:
+        assert health(stubs.address) == (0, f"{stubs.address}: SERVING\n")
+        assert health(stubs.address, "--service", "liveness")[0] == 0
+        code, said = health(stubs.address, "--service", "collection/nosuch")
     assert (code, "NOT_FOUND" in said) == (1, True)
 
 

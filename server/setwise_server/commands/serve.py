@@ -32,8 +32,8 @@ def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or Ctrl-C."""
     from setwise_server.settings import as_toml, given, load
 
-    # Read once, when torch and FAISS load OpenMP: threads that have done their part sleep instead of keeping a core from
-    # the next call (up to 20 ms on a busy machine). Who says otherwise is heard.
+    # Read once, when torch and FAISS load OpenMP: threads that have done their part sleep instead of keeping a core
+    # from the next call (up to 20 ms on a busy machine). Who says otherwise is heard.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     loaded = load(args.config, os.environ, given(args))
     if args.print_config:

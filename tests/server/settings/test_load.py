@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from setwise_engine.errors import InvalidInput
@@ -170,6 +170,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 WORDS = st.sampled_from(["port", "limits", "max_k", "[", "]", "=", "\n", '"', "1", "security", "keys", ".", "{", "}"])
 
 
+@settings(deadline=None)  # of a busy machine nothing is learnt
 @given(st.lists(WORDS | st.text(max_size=5), max_size=20).map("".join))
 @example("port = 1")
 def test_whatever_stands_in_a_file_it_is_settings_or_refused(tmp_path_factory, text: str) -> None:

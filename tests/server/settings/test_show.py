@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from setwise._cli import main
@@ -66,12 +66,14 @@ def test_a_wrong_value_is_refused_by_it_too(capsys) -> None:
     assert "--port is 70000" in capsys.readouterr().err
 
 
+@settings(deadline=None)  # of a busy machine nothing is learnt
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
 @example('\x7f\n"\\\x00')
 def test_any_text_is_written_as_toml(text: str) -> None:
     assert tomllib.loads(f"a = {quoted(text)}") == {"a": text}
 
 
+@settings(deadline=None)  # of a busy machine nothing is learnt
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 @example("file a\nport = 1")
 def test_no_name_of_a_file_breaks_out_of_its_comment(name: str) -> None:
