@@ -68,3 +68,15 @@ def test_the_compose_file_lets_everybody_in_when_it_is_told_to() -> None:
     settings = composed("", "admin")
     assert settings.observe.log_format == "json"
     assert Guard(settings).identify({}, {}).access is Access.ADMIN
+
+
+def test_operations_name_metrics_and_settings_that_are_there() -> None:
+    operations, metrics = (
+        (ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("operations.md", "metrics.md")
+    )
+    for name in re.findall(r"\bsetwise_[a-z_]+[a-z]\b", operations):
+        assert f"`{name}" in metrics, name
+    names = {setting.name for setting in SETTINGS.values()}
+    named = set(re.findall(r"`((?:max|commit|decode|cache|metrics|region|maintenance)_[a-z_]+)", operations))
+    assert len(named) > 5
+    assert named <= names
