@@ -88,4 +88,4 @@ def _root(folder: Path) -> Ready:
     return Ready(serving, seeds, grammar, serving.close)
 
 
-TARGETS = (Target("root", _root, short=80),)
+TARGETS = (Target("root", _root, short=40),)
