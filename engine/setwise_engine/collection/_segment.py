@@ -148,7 +148,7 @@ def check_size(folder: Path, entry: SegmentEntry) -> None:
 
     A mapped file that is shorter than the catalog says would end the process with SIGBUS at the first missing page.
     """
-    if Path(entry.file).name != entry.file:  # a catalog may come from a stranger, in a snapshot
+    if Path(entry.file).name != entry.file or "\0" in entry.file:  # a catalog may come from a stranger, in a snapshot
         raise CorruptError(f"the catalog names a segment {entry.file!r}, outside {folder}; restore it from a backup")
     try:
         found = (folder / entry.file).stat().st_size
