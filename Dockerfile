@@ -31,6 +31,8 @@ VOLUME /collections
 # Variables, so that flags can be added to the command without repeating these. They win over a file of settings.
 # Whoever reaches the port must show a key, unless SETWISE_SECURITY_ANONYMOUS says otherwise: docs/security.md.
 ENV SETWISE_ROOT=/collections SETWISE_HOST=0.0.0.0
+# glibc keeps what each of its heaps has freed, and makes eight of them a core unless it is told.
+ENV MALLOC_ARENA_MAX=2
 EXPOSE 50051
 HEALTHCHECK --interval=10s --timeout=10s --start-period=120s --retries=3 CMD ["setwise-health"]
 CMD ["setwise", "serve"]

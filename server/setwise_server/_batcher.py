@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from setwise_engine.features import Extractor
 from setwise_server._meters import Meters
+from setwise_server._priority import give_way
 
 __all__ = ["Batcher", "Extracted", "Lanes", "result_of"]
 
@@ -66,7 +67,7 @@ class Batcher:
         self.lanes = lanes
         self._extractor = extractor
         self._meters = meters or Meters()
-        self._pool = ThreadPoolExecutor(lanes.count, thread_name_prefix="setwise-network")
+        self._pool = ThreadPoolExecutor(lanes.count, thread_name_prefix="setwise-network", initializer=give_way)
         self._lock = threading.Lock()
         self._more = threading.Condition(self._lock)
         self._asking: deque[_Wanted] = deque()

@@ -15,6 +15,7 @@ from setwise_server._call import Call
 from setwise_server._errors import BusyError, NotReadyError
 from setwise_server._line import Line
 from setwise_server._place import Place
+from setwise_server._priority import give_way
 
 __all__ = ["Runner"]
 
@@ -37,7 +38,7 @@ class Runner:
     def __init__(
         self, workers: int, max_queue: int, name: str = "setwise", option: str = "", limit: str = "max_queue"
     ) -> None:
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix=name)
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix=name, initializer=give_way)
         self._workers = workers
         self._room = workers + max_queue
         self._told = f" ({option})" if option else "", limit, max_queue or workers

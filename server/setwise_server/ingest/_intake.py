@@ -17,6 +17,7 @@ from setwise_proto.v1 import images_pb2 as pb
 from setwise_server._batcher import Extracted, result_of
 from setwise_server._errors import LimitError, at
 from setwise_server._filters import metadata_from_proto
+from setwise_server._priority import give_way
 from setwise_server._registry import Entry, ImageEncoder
 from setwise_server._tensors import features_from_proto
 from setwise_server.ingest._hashes import image_hash, set_hash
@@ -53,7 +54,7 @@ class Intake:
     def __init__(self, encoders: Encoders, limits: Limits, threads: int) -> None:
         self._encoders = encoders
         self._limits = limits
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="setwise-decode")
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="setwise-decode", initializer=give_way)
 
     def changes(
         self, entry: Entry, inputs: Sequence[pb.ImageInput], mode: Mode, check: Callable[[], None]
