@@ -37,8 +37,9 @@ _MOST_OPEN = 2000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What one process does. clients: connections, numbered from `first`. rate: calls a second that are begun whatever
-    becomes of those before (Poisson arrivals), or 0: each client begins one when its last one ended."""
+    """What one process does. run: number of the measurement. clients: connections, numbered from `first`. rate: calls a
+    second that are begun whatever becomes of those before (Poisson arrivals), or 0: each client begins one when its
+    last one ended."""
 
     address: str
     work: str
@@ -48,6 +49,7 @@ class Plan:
     repeated: float
     ca: str
     key: str
+    run: int = 0
     first: int = 0
     clients: int = 1
     rate: float = 0.0
@@ -72,7 +74,8 @@ class Clients:
         numbers = range(plan.first, plan.first + plan.clients)
         mix = Mix.parse(plan.mix)
         self._requests = [
-            iter(Requests(i, mix, plan.stored, images=images, sets=sets, repeated=plan.repeated)) for i in numbers
+            iter(Requests(plan.run, i, mix, plan.stored, images=images, sets=sets, repeated=plan.repeated))
+            for i in numbers
         ]
         self._channels = [_channel(plan) for _ in numbers]
         self._start = 0.0

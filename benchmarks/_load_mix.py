@@ -65,11 +65,13 @@ class Asked:
 
 
 class Requests:
-    """Endless requests of one client. stored: ids of the collection that stay. repeated: share of the searches by image
-    that ask with one of a few images that all clients share; all others ask with bytes that were never sent before."""
+    """Endless requests of one client in one run. stored: ids of the collection that stay. repeated: share of the
+    searches by image that ask with one of a few images that all clients share; all others ask with bytes that no run
+    has sent before."""
 
     def __init__(
         self,
+        run: int,
         client: int,
         mix: Mix,
         stored: Sequence[str],
@@ -78,9 +80,10 @@ class Requests:
         sets: pb.FeatureSet,
         repeated: float,
     ) -> None:
-        self._client, self._mix, self._stored, self._images = client, mix, stored, images
+        self._run, self._client, self._mix = run, client, mix
+        self._stored, self._images = stored, images
         self._sets, self._repeated = sets, repeated
-        self._rng = np.random.default_rng([11, client])
+        self._rng = np.random.default_rng([11, run, client])
         self._count = 0
 
     def __iter__(self) -> Iterator[Asked]:
@@ -123,7 +126,7 @@ class Requests:
         """A picture whose bytes are new: decoders pass over what follows its end."""
         self._count += 1
         picture = self._images[int(self._rng.integers(len(self._images)))]
-        return picture + f"{self._client}-{self._count}".encode()
+        return picture + f"{self._run}-{self._client}-{self._count}".encode()
 
 
 def pictures(work: Path, count: int = 200) -> list[bytes]:

@@ -32,7 +32,7 @@ def plain(collection: Path, work: Path, mix: str, seconds: float, *, stored: int
     reading = ("id", "image", "compare")
     read_only = Mix.parse(",".join(part for part in mix.split(",") if part.split("=")[0] in reading))
     ids = [f"{i:06d}" for i in range(stored)]
-    requests = iter(Requests(0, read_only, ids, images=pictures(work), sets=pb.FeatureSet(), repeated=repeated))
+    requests = iter(Requests(0, 0, read_only, ids, images=pictures(work), sets=pb.FeatureSet(), repeated=repeated))
     with open_local(str(collection)) as server:
         for asked in islice(requests, _WARM):
             _call(server, asked.path, asked.messages[0])

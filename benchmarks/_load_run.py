@@ -72,6 +72,7 @@ class Run:
         sets = folder / "streamed.pb"
         sets.write_bytes(features_to_proto(next(records(work, 1, seed=77))[0].features).SerializeToString())
         self._server, self._processes, self._folder = server, processes, folder
+        self._runs = 0
         self._usual = Plan(
             address=server.address,
             work=str(work),
@@ -86,11 +87,13 @@ class Run:
     def __call__(self, clients: int, mix: str, seconds: float, *, rate: float = 0.0) -> Outcome:
         """So many clients for so long: one call at a time each, or `rate` calls a second together."""
         say(f"{clients} clients, {mix}, {seconds:.0f} s" + (f", {rate:.0f} calls/s" if rate else ""))
+        self._runs += 1
         count = min(self._processes, clients)
         shares = [clients // count + (i < clients % count) for i in range(count)]
         plans = [
             replace(
                 self._usual,
+                run=self._runs,
                 first=sum(shares[:i]),
                 clients=share,
                 rate=rate * share / clients,
