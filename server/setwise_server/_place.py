@@ -91,6 +91,8 @@ class Place:
         """What the thread came to."""
         self.work = _nothing  # the request may be large, and the reply is still to be sent
         if self._answer is None or self._answer.done():
+            if error is not None:
+                error.__traceback__ = None  # whose frames hold the error, this place and the request
             return
         if error is None:
             self._answer.set_result(value)

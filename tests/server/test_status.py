@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import weakref
 
 import grpc
 import pytest
@@ -88,6 +90,32 @@ def test_a_long_or_undecodable_sentence_still_fits_in_the_trailers() -> None:
     assert len(status.message.encode()) <= 700
     assert status.message.endswith(" ...")
     assert status.ByteSize() < 3000
+
+
+def test_what_was_told_keeps_nothing_of_the_call() -> None:
+    class Request:
+        pass
+
+    def handle(request: Request) -> None:
+        try:
+            raise KeyError("photos")
+        except KeyError as error:
+            raise errors.NotFound("no such collection") from error
+
+    def refused() -> weakref.ref[Request]:
+        request = Request()
+        try:
+            handle(request)
+        except errors.NotFound as raised:
+            kept = raised  # as whoever carries it to another thread
+        status_of(kept)
+        return weakref.ref(request)
+
+    gc.disable()
+    try:
+        assert refused()() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(
