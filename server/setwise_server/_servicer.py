@@ -15,6 +15,7 @@ from setwise_server._call import Call
 from setwise_server._errors import NotReadyError, UnknownMethodError
 from setwise_server._pools import Pools
 from setwise_server._streams import Stream, check_reply, check_request
+from setwise_server._trim import Trimmer
 from setwise_server._visit import VISIT
 from setwise_server.handlers import Method
 
@@ -46,6 +47,7 @@ class Servicer(grpc.GenericRpcHandler):
         self._methods: dict[str, Method] = {}
         self._refusal = "the server is still loading its collections; try again shortly"
         self._streams: set[Stream] = set()
+        self._trimmer = Trimmer()
 
     def open(self, methods: dict[str, Method]) -> None:
         """Begin to answer."""
@@ -76,7 +78,10 @@ class Servicer(grpc.GenericRpcHandler):
             if not isinstance(data, bytes):
                 raise InvalidInput("the call ended without a request")
             check_request(data, self._max_bytes)
-            reply = await place.run(partial(self._work, method, data, call))
+            try:
+                reply = await place.run(partial(self._work, method, data, call))
+            finally:
+                self._trimmer.ended(len(data))
         await context.write(reply)
 
     async def _stream(self, path: str, _: object, context: Context) -> None:
