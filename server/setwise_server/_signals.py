@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import Context
 from types import FrameType
 
 __all__ = ["told_to_stop"]
@@ -24,6 +25,10 @@ def told_to_stop() -> Iterator[asyncio.Event]:
     loop, event = asyncio.get_running_loop(), asyncio.Event()
     told = False
 
+    def stop(name: str) -> None:
+        log.info("told to stop by %s: no further calls are taken, and those that run are waited for", name)
+        event.set()
+
     def handle(number: int, _: FrameType | None) -> None:
         nonlocal told
         if told:
@@ -31,7 +36,7 @@ def told_to_stop() -> Iterator[asyncio.Event]:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
         told = True
-        loop.call_soon_threadsafe(event.set)
+        loop.call_soon_threadsafe(stop, signal.Signals(number).name, context=Context())
 
     before = [signal.signal(number, handle) for number in NUMBERS]
     try:

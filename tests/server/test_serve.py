@@ -34,6 +34,8 @@ def test_it_says_where_it_listens_answers_and_stops_with_zero_when_told(sets_pat
         assert process.returncode == 0
         assert not said
         assert "Traceback" not in errors
+        assert f"told to stop by {number.name}" in errors
+        assert "stopped" in errors.splitlines()[-1]
     finally:
         process.kill()
         process.communicate()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 
 __all__ = ["HELP", "configure", "run"]
@@ -32,6 +33,8 @@ def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or Ctrl-C."""
     from setwise_server.settings import as_toml, given, load
 
+    # gRPC's core writes lines of its own past our log, one for each handshake that fails: strangers must not fill it.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     # Read once, when torch and FAISS load OpenMP: threads that have done their part sleep instead of keeping a core
     # from the next call (up to 20 ms on a busy machine). Who says otherwise is heard.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -44,4 +47,5 @@ def run(args: argparse.Namespace) -> int:
 
     with logs(loaded.settings.observe):
         serve(args.directories, loaded.settings, lambda line: print(line, flush=True))
+        logging.getLogger("setwise.server").info("stopped")
     return 0

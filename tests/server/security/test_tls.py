@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import logging
 import shutil
+import signal
 import socket
 import ssl
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +22,7 @@ from setwise_engine.errors import InvalidInput
 from setwise_server.security import server_credentials
 from setwise_server.settings import Security
 
+SERVE = "import sys; from setwise._cli import main; sys.exit(main())"
 INFO = "/setwise.v1.ServerService/GetServerInfo"
 UNAVAILABLE, OK = grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.OK
 
@@ -39,6 +45,29 @@ def test_whoever_trusts_the_authority_gets_through_and_nobody_in_clear_text(
         assert greets(authority.channel(address)) is OK
         assert greets(other_authority.channel(address)) is UNAVAILABLE
         assert greets(address) is UNAVAILABLE
+
+
+def test_handshakes_that_fail_do_not_fill_the_log(sets_path: Path, authority) -> None:
+    """gRPC's core would write a line of its own for each."""
+    files = authority.as_server()
+    flags = ("--tls-cert", files["tls_cert"], "--tls-key", files["tls_key"], "--log-format", "json", "--port", "0")
+    command = [sys.executable, "-c", SERVE, "serve", sets_path, *flags]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            host, _, port = process.stdout.readline().strip().rpartition(" ")[2].rpartition(":")
+            for _ in range(3):
+                with socket.create_connection((host, int(port)), timeout=30) as stranger:
+                    stranger.sendall(b"GET / HTTP/1.1\r\n\r\n")
+                    with contextlib.suppress(ConnectionError):
+                        while stranger.recv(1000):
+                            pass
+            process.send_signal(signal.SIGTERM)
+            _, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    told = [json.loads(line) for line in errors.splitlines()]
+    assert all(line["logger"].startswith("setwise.") for line in told)
+    assert told[-1]["message"] == "stopped"
 
 
 @pytest.mark.parametrize(
