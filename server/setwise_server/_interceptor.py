@@ -12,7 +12,7 @@ import grpc.aio
 from setwise_server._admission import Admission
 from setwise_server._status import DETAILS_KEY, error_info, grpc_code, status_of
 from setwise_server._visit import REQUEST_ID_KEY, VISIT, Visit, request_id
-from setwise_server._wire import check_metadata
+from setwise_server._wire import check_metadata, joined
 from setwise_server.observe import Observer, Outcome
 from setwise_server.security import Guard
 from setwise_server.security._audit import Audit
@@ -51,7 +51,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         return grpc.stream_stream_rpc_method_handler(wrapped)
 
     async def _call(self, method: str, behaviour: Behaviour, request: Any, context: Context) -> None:
-        metadata = dict(context.invocation_metadata() or ())
+        metadata = joined(context.invocation_metadata() or ())
         visit = Visit(method, request_id(_text(metadata.get(REQUEST_ID_KEY))), context.peer())
         VISIT.set(visit)
         context.set_trailing_metadata(((REQUEST_ID_KEY, visit.request_id),))

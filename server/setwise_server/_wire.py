@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import resource
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from setwise_server._errors import LimitError
 from setwise_server.settings import ServerSettings
 
-__all__ = ["MAX_METADATA_BYTES", "RECEIVE_CEILING", "channel_arguments", "check_metadata", "raise_open_files"]
+__all__ = ["MAX_METADATA_BYTES", "RECEIVE_CEILING", "channel_arguments", "check_metadata", "joined", "raise_open_files"]
 
 MAX_METADATA_BYTES = 8 * 1024
 """Of the metadata of one call, as HTTP/2 counts it: names, values and 32 bytes for each pair."""
@@ -55,6 +55,23 @@ def check_metadata(metadata: Mapping[str, str | bytes]) -> None:
     if size > MAX_METADATA_BYTES:
         message = f"the metadata of the call has {size} bytes; this server takes at most {MAX_METADATA_BYTES}"
         raise LimitError(message, field="metadata", limit="max_metadata_bytes", allowed=MAX_METADATA_BYTES)
+
+
+def joined(pairs: Iterable[tuple[str, str | bytes]]) -> dict[str, str | bytes]:
+    """Metadata by name; values of one name are joined by commas, in their order.
+
+    Source: gRPC over HTTP/2, "Custom-Metadata"; RFC 9110, section 5.3.
+    """
+    found: dict[str, str | bytes] = {}
+    for name, value in pairs:
+        before = found.get(name)
+        if isinstance(before, str) and isinstance(value, str):
+            found[name] = f"{before},{value}"
+        elif isinstance(before, bytes) and isinstance(value, bytes):
+            found[name] = before + b"," + value
+        else:
+            found[name] = value
+    return found
 
 
 def raise_open_files() -> None:

@@ -50,6 +50,11 @@ def test_a_server_opens_more_files_where_it_may_and_never_fewer(
     assert set_to == ([] if raised is None else [raised])
 
 
+def test_values_of_one_name_are_joined_in_their_order() -> None:
+    pairs = [("a", "1"), ("b-bin", b"x"), ("a", "2"), ("b-bin", b"y"), ("c", "3")]
+    assert _wire.joined(pairs) == {"a": "1,2", "b-bin": b"x,y", "c": "3"}
+
+
 def connected(address: str, number: int) -> tuple[grpc.Channel, bool]:
     """A connection of its own, and whether it was taken."""
     channel = grpc.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1), ("test.number", number)])

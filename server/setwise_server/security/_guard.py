@@ -35,7 +35,7 @@ class Guard:
         self._known = None if path is None else Watched([path], lambda: read_keys(path))
         self._next_look = 0.0
         self._anonymous = Caller(ANONYMOUS.name, anonymous_access(settings))
-        check_policy(settings, self._anonymous.access, len(self._callers().entries))
+        check_policy(settings, self._anonymous.access, self._callers().entries)
 
     def identify(self, metadata: Mapping[str, str | bytes], auth_context: Mapping[str, Iterable[bytes]]) -> Caller:
         """Who calls: the owner of the key, else of the certificate, else anonymous.
@@ -88,6 +88,8 @@ _NOBODY = KnownCallers(())
 def _by_key(known: KnownCallers, header: str | bytes) -> Entry:
     scheme, _, key = (header if isinstance(header, str) else "").partition(" ")
     key = key.strip()
+    if "," in key:  # how entries of one name are joined: whoever stands in front may have looked at another of them
+        raise UnauthenticatedError("the call brings more than one key; send one", field=KEY_HEADER)
     if scheme.lower() != "bearer" or not key:
         raise UnauthenticatedError(f"the key is not where it is looked for; {_HOW}", field=KEY_HEADER)
     entry = known.by_key(key) if len(key) <= _KEY_CHARACTERS else None

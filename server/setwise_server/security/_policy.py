@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import logging
+import stat
+from collections.abc import Sequence
 
 from setwise_engine.errors import InvalidInput
 from setwise_server.security._caller import Access
-from setwise_server.settings import ServerSettings
+from setwise_server.security._keys import Entry
+from setwise_server.settings import Security, ServerSettings
 
 __all__ = ["anonymous_access", "check_policy", "on_loopback"]
 
@@ -33,7 +37,7 @@ def anonymous_access(settings: ServerSettings) -> Access:
     return Access[security.anonymous.upper()]
 
 
-def check_policy(settings: ServerSettings, anonymous: Access, entries: int) -> None:
+def check_policy(settings: ServerSettings, anonymous: Access, entries: Sequence[Entry]) -> None:
     """Raises InvalidInput when nobody could be let in; logs what an operator may not have meant.
 
     entries: keys and certificates that are known.
@@ -46,10 +50,21 @@ def check_policy(settings: ServerSettings, anonymous: Access, entries: int) -> N
             "without one may: --anonymous read, write or admin",
             field="--keys",
         )
+    _warn_of_keys(security, entries)
     if on_loopback(settings.host):
         return
+    where = settings.address if settings.port else settings.host
     if anonymous is not Access.NONE:
-        log.warning("whoever reaches %s may %s without a key", settings.address, anonymous.name.lower())
+        log.warning("whoever reaches %s may %s without a key", where, anonymous.name.lower())
     if security.tls_cert is None:
         what = "keys and pictures" if entries else "pictures"
-        log.warning("%s is served without TLS: %s cross the network in clear text", settings.address, what)
+        log.warning("%s is served without TLS: %s cross the network in clear text", where, what)
+
+
+def _warn_of_keys(security: Security, entries: Sequence[Entry]) -> None:
+    if security.client_ca is None and any(not entry.sha256 for entry in entries):
+        log.warning("%s names certificates, and without --client-ca callers are not asked for any", security.keys)
+    if security.keys is not None:
+        with contextlib.suppress(OSError):
+            if security.keys.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+                log.warning("%s can be written by other users, who could let themselves in; chmod 600", security.keys)

@@ -68,6 +68,14 @@ def test_any_text_is_only_a_wrong_key(keys, key: str) -> None:
         guard_of(keys).identify({"authorization": f"Bearer {key}"}, {})
 
 
+def test_of_two_keys_none_counts(keys) -> None:
+    """Whoever stands in front of the server may have looked at the other one."""
+    [(_, known)], [(_, wrong)] = keys.of("admin"), keys.of("stranger")
+    for header in (f"{wrong},{known}", f"{known},{wrong}"):
+        with pytest.raises(UnauthenticatedError, match="more than one key"):
+            guard_of(keys).identify({"authorization": header}, {})
+
+
 def test_new_keys_are_known_and_revoked_ones_forgotten_without_a_restart(keys, monkeypatch) -> None:
     monkeypatch.setattr("setwise_server.security._guard._LOOK_S", 0.0)
     guard = guard_of(keys)

@@ -75,3 +75,29 @@ def test_what_an_operator_may_not_have_meant_is_logged(keys, caplog, host: str, 
     messages = [record.getMessage() for record in caplog.records]
     assert len(messages) == len(told)
     assert all(part in message for part, message in zip(told, messages, strict=True))
+
+
+def warned(caplog, **given) -> str:
+    caplog.clear()
+    with caplog.at_level(logging.WARNING):
+        Guard(ServerSettings(host=given.pop("host", "127.0.0.1"), port=0, security=Security(**given)))
+    return caplog.text
+
+
+def test_no_warning_names_a_port_that_is_chosen_only_later(caplog) -> None:
+    said = warned(caplog, host="0.0.0.0", anonymous="read")
+    assert "whoever reaches 0.0.0.0 may read" in said
+    assert "0.0.0.0:0" not in said
+
+
+def test_certificates_that_nobody_is_asked_for_are_warned_of(keys, caplog) -> None:
+    with keys.path.open("a") as file:
+        file.write('[[certificate]]\nname = "indexer"\nsubject = "CN=indexer"\nscope = "write"\n')
+    assert "without --client-ca callers are not asked for any" in warned(caplog, keys=keys.path)
+    assert not warned(caplog, keys=keys.path, client_ca=Path("ca.pem"))
+
+
+def test_keys_that_others_may_write_are_warned_of(keys, caplog) -> None:
+    for mode, told in ((0o600, False), (0o644, False), (0o664, True), (0o602, True)):
+        keys.path.chmod(mode)
+        assert ("can be written by other users" in warned(caplog, keys=keys.path)) is told
