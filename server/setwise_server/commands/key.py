@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,9 @@ def _revoke(args: argparse.Namespace) -> None:
 
 def _day(text: str) -> date:
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f'"{text}" is not a date such as 2027-01-31') from error
+    if day < datetime.now(UTC).date():
+        raise argparse.ArgumentTypeError(f"{text} is over: the key would never work")
+    return day
