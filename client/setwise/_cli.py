@@ -7,6 +7,7 @@ import ast
 import difflib
 import importlib.util
 import os
+import re
 import sys
 from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points, version
@@ -88,7 +89,19 @@ def _parsed(module: ModuleType, program: str, words: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog=program, description=module.HELP, allow_abbrev=False)
     module.configure(parser)
     # Intermixed: `setwise delete TARGET --collection NAME ID ...` reads its ids wherever they stand.
-    return int(module.run(parser.parse_intermixed_args(words)))
+    args, left = parser.parse_known_intermixed_args(words)
+    return _fail(program, _not_understood(left, parser), 2) if left else int(module.run(args))
+
+
+def _not_understood(left: Sequence[str], parser: argparse.ArgumentParser) -> str:
+    """Names options only: what was meant for one, a key say, is not repeated."""
+    options = [word.partition("=")[0] for word in left if word.startswith("-")]
+    if not options:
+        return f"{len(left)} arguments too many; `{parser.prog} --help` tells what there is"
+    near = difflib.get_close_matches(options[0], re.findall(r"--[\w-]+", parser.format_usage()))
+    near.sort(key=lambda other: sorted(other) != sorted(options[0]))  # two letters that changed places are likeliest
+    advice = f"did you mean {near[0]}?" if near else f"`{parser.prog} --help` lists them"
+    return f"there is no option {options[0]}; {advice}"
 
 
 def _fail(program: str, message: str, code: int) -> int:

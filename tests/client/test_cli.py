@@ -41,6 +41,13 @@ def test_wrong_usage_exits_with_2(capsys: Out) -> None:
     assert main(["search", "--help"]) == 0
 
 
+def test_what_is_meant_for_an_unknown_option_is_not_repeated(capsys: Out) -> None:
+    assert main(["search", "localhost", "photo.jpg", "--api-key=setwise_secret"]) == 2
+    said = capsys.readouterr().err
+    assert "no option --api-key; did you mean --api-key-file?" in said
+    assert "secret" not in said
+
+
 def test_a_table_is_printed(address: str, collage: Path, capsys: Out) -> None:
     assert main(["search", address, str(collage), "-k", "3", "--scores"]) == 0
     first, head, *rows = capsys.readouterr().out.splitlines()

@@ -21,7 +21,8 @@ def test_the_help_names_every_flag(capsys) -> None:
         (["--port", "many"], '--port: "many" is not a whole number'),
         (["--weights", "nonsense"], '--weights: "nonsense" is not MODEL=FILE'),
         (["--model", "x@y"], '--model: "x@y" is not NAME or NAME@PX'),
-        (["--prot", "1"], "--prot"),
+        (["--prot", "1"], "there is no option --prot; did you mean --port?"),
+        (["--max-kk=4"], "there is no option --max-kk; did you mean --max-k?"),
     ],
 )
 def test_what_cannot_be_read_is_wrong_usage(capsys, words: list[str], said: str) -> None:
