@@ -93,6 +93,9 @@ def _flat(table: Mapping[str, Any], file: Path) -> Iterator[tuple[str, Any]]:
                 raise InvalidInput(f"{file}: {name} must be a table: write [{name}] above its settings", field=name)
             for inner, member in value.items():
                 yield _known(f"{name}.{inner}", file), member
+        elif isinstance(value, dict) and name not in SETTINGS:
+            advice = nearest(name, SECTIONS, f"there are {', '.join(SECTIONS)}")
+            raise InvalidInput(f"{file}: there is no section {short(name)}; {advice}", field=name)
         else:
             yield _known(f'"{name}"' if "." in name else name, file), value  # "limits.max_k" = 1 is no key of [limits]
 
