@@ -164,8 +164,7 @@ def _check_pixels(size: tuple[int, int], name: str, limits: DecodeLimits, pixels
         raise ImageError(f"{name} has no pixels ({width}x{height})", field="image")
     if max(pixels, width * height) > limits.max_pixels:
         raise ImageLimitError(
-            f"{name} has {width}x{height} pixels, more than the limit of {limits.max_pixels}; "
-            "scale it down or raise the limit",
+            f"{name} has {width}x{height} pixels, more than the limit of {limits.max_pixels}; scale it down",
             field="image",
             limit="max_image_pixels",
             allowed=limits.max_pixels,

@@ -64,7 +64,7 @@ def _check_bytes(size: int, name: str, limits: DecodeLimits) -> None:
         raise ImageError(f"{name} is empty (0 bytes)", field="image")
     if size > limits.max_bytes:
         raise ImageLimitError(
-            f"{name} is larger than the limit of {limits.max_bytes} bytes; scale it down or raise the limit",
+            f"{name} is larger than the limit of {limits.max_bytes} bytes; scale it down",
             field="image",
             limit="max_image_bytes",
             allowed=limits.max_bytes,
