@@ -7,6 +7,7 @@ import secrets
 import time
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from urllib.parse import unquote
 
 from setwise_server._record import Record
 from setwise_server.security import ANONYMOUS, Caller
@@ -21,8 +22,8 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 
 @dataclass(slots=True, eq=False)
 class Visit:
-    """method: path of the rpc. peer: as gRPC writes it. caller: ANONYMOUS until the guard knows better. trace_id: of
-    the trace that the call belongs to, in hexadecimal; empty for none."""
+    """method: path of the rpc. peer: as gRPC writes it, with its percent-encoding undone. caller: ANONYMOUS until the
+    guard knows better. trace_id: of the trace that the call belongs to, in hexadecimal; empty for none."""
 
     method: str
     request_id: str
@@ -31,6 +32,9 @@ class Visit:
     record: Record = field(default_factory=Record)
     started: float = field(default_factory=time.perf_counter)
     trace_id: str = ""
+
+    def __post_init__(self) -> None:
+        self.peer = unquote(self.peer)  # "ipv6:%5B::1%5D:50000" is found by nobody who looks for an address
 
     @property
     def rpc(self) -> str:

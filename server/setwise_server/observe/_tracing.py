@@ -44,6 +44,15 @@ def collector(address: str) -> SpanExporter:
     return OTLPSpanExporter(endpoint=address, insecure=not address.startswith(SECURE), timeout=EXPORT_S)
 
 
+def _client(peer: str) -> dict[str, str | int]:
+    """The attributes of OpenTelemetry's conventions for whoever calls."""
+    kind, _, where = peer.partition(":")
+    host, _, port = where.rpartition(":")
+    if kind not in ("ipv4", "ipv6") or not port.isdecimal():
+        return {"client.address": where or peer}
+    return {"client.address": host.strip("[]"), "client.port": int(port)}
+
+
 class Tracing:
     """A span for each call, child of the caller's where it sent a `traceparent`, with a child for each stage.
 
@@ -68,11 +77,11 @@ class Tracing:
     def during(self, visit: Visit, metadata: Mapping[str, str | bytes]) -> Iterator[None]:
         """Around a whole call."""
         service, _, method = visit.method[1:].rpartition("/")
-        attributes = {
+        attributes: dict[str, str | int] = {
             "rpc.system": "grpc",
             "rpc.service": service,
             "rpc.method": method,
-            "client.address": visit.peer,
+            **_client(visit.peer),
             "setwise.request_id": visit.request_id,
         }
         parent = self._propagator.extract(metadata)

@@ -84,6 +84,7 @@ def test_a_call_is_a_span_of_its_callers_trace(collector: tuple[Collector, str])
     told = attributes(span)
     assert told["rpc.method"] == "Search"
     assert told["setwise.request_id"] == "asked-1"
+    assert (told["client.address"], told["client.port"]) == ("127.0.0.1", 1)
     assert told["setwise.caller"] == "shop"
     assert told["setwise.solved"] == 3
     assert kept.resource["service.name"] == "setwise"
