@@ -37,6 +37,8 @@ _LEVELS: Mapping[grpc.StatusCode, int] = {
 """Callers' own mistakes are no trouble of the server, and refusals for want of rights are in the audit log; what is not
 named here is a warning."""
 
+_DISK = "COLLECTION_ERROR"  # it is full or refuses: to callers a precondition, to whoever runs the server trouble
+
 
 class CallLog:
     """slow_ms: calls that take at least as long go to the logger `setwise.slow`, streams excepted; None for none.
@@ -51,7 +53,7 @@ class CallLog:
 
     def ended(self, visit: Visit, outcome: Outcome) -> None:
         """The call came to this."""
-        level = _LEVELS.get(outcome.code, logging.WARNING)
+        level = logging.ERROR if outcome.reason == _DISK else _LEVELS.get(outcome.code, logging.WARNING)
         if calls.isEnabledFor(level):
             self._tell(calls, level, visit, outcome)
         if outcome.seconds >= self._slow_s and visit.method not in self._streams:

@@ -47,6 +47,15 @@ def test_the_more_it_is_the_servers_trouble_the_louder(
     assert [record.levelname for record in caplog.records] == [level]
 
 
+@pytest.mark.parametrize(("reason", "level"), [("COLLECTION_ERROR", "ERROR"), ("INCOMPATIBLE", "INFO")])
+def test_a_disk_that_refuses_is_no_mistake_of_the_caller(
+    log: CallLog, caplog: pytest.LogCaptureFixture, reason: str, level: str
+) -> None:
+    log.ended(visit(), Outcome(0.001, grpc.StatusCode.FAILED_PRECONDITION, reason))
+
+    assert [record.levelname for record in caplog.records] == [level]
+
+
 @pytest.mark.parametrize(("seconds", "lines"), [(0.0999, 0), (0.1, 1), (5.0, 1)])
 def test_slow_begins_at_the_limit(log: CallLog, caplog: pytest.LogCaptureFixture, seconds: float, lines: int) -> None:
     log.ended(visit(), Outcome(seconds, grpc.StatusCode.OK))
