@@ -70,9 +70,11 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 code, info = grpc_code(status), error_info(status)
                 self._ended(visit, code, info.reason, status.message, info.metadata["limit"])
                 trailers = ((DETAILS_KEY, status.SerializeToString()), (REQUEST_ID_KEY, visit.request_id))
-                await context.abort(code, status.message, trailers)
             else:
                 self._ended(visit, grpc.StatusCode.OK)
+                return
+            # Not in the clause above: what gRPC raises here stays in a ring of its own, and would keep `error` there.
+            await context.abort(code, status.message, trailers)
 
     def _ended(self, visit: Visit, code: grpc.StatusCode, reason: str = "", message: str = "", limit: str = "") -> None:
         self._observer.ended(visit, Outcome(visit.elapsed(), code, reason, message, limit))
