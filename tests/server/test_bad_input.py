@@ -46,11 +46,18 @@ INVALID, NOT_FOUND, PRECONDITION = 3, 5, 9
 
 
 @pytest.mark.parametrize(
-    "image", [b"", b"hello", b"\xff\xd8\xff\xe0 cut", _bomb()], ids=["empty", "text", "cut", "bomb"]
+    ("image", "reason"),
+    [
+        (b"", "INVALID_IMAGE"),
+        (b"hello", "INVALID_IMAGE"),
+        (b"\xff\xd8\xff\xe0 cut", "INVALID_IMAGE"),
+        (_bomb(), "LIMIT_EXCEEDED"),
+    ],
+    ids=["empty", "text", "cut", "bomb"],
 )
-def test_bytes_that_are_no_usable_image(refused, image: bytes) -> None:
+def test_bytes_that_are_no_usable_image(refused, image: bytes, reason: str) -> None:
     told, message = refused("photos", types.Query(image=image))
-    assert told == (INVALID, "INVALID_IMAGE", "query.image")
+    assert told == (INVALID, reason, "query.image")
     assert "image" in message
 
 
