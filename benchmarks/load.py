@@ -67,6 +67,8 @@ def overload(job: Job) -> None:
         rows.append([f"{factor:g}x", f"{factor * capacity:.0f}", share, *_row(outcome), latencies(refused)])
     header = ["offered", "offered/s", "of capacity", "answered/s", "answered: p50 / p95 / p99", "errors", *_COST]
     print(table([*header, "refused: p50 / p95 / p99"], rows))
+    print(f"By operation at {args.factors[-1]:g} times the capacity:\n")
+    print(table(_BY_OPERATION, list(operations(outcome.calls, args.seconds))))
 
 
 def soak(job: Job) -> None:
@@ -77,12 +79,7 @@ def soak(job: Job) -> None:
         f"{max(args.clients)} clients, {args.mix}, {args.seconds:.0f} s: {outcome.rate:.1f} answered/s, all:", end=" "
     )
     print(f"{latencies(outcome.well)} ms, errors: {codes(outcome.calls)}\n")
-    print(
-        table(
-            ["operation", "calls", "answered/s", "p50 / p95 / p99", "errors"],
-            list(operations(outcome.calls, args.seconds)),
-        )
-    )
+    print(table(_BY_OPERATION, list(operations(outcome.calls, args.seconds))))
     header = ["minutes", "answered/s", "p50 / p95 / p99", "errors", "memory, MiB", "with mapped files", "threads"]
     samples = [each for each in job.server.samples if 0 <= each.at - outcome.began <= args.seconds]
     print(table(header, list(windows(outcome.calls, outcome.began, args.seconds, samples, args.windows))))
@@ -91,6 +88,7 @@ def soak(job: Job) -> None:
     print(f"Memory, median of the first and of the last tenth of the time: {first:.0f} and {last:.0f} MiB.\n")
 
 
+_BY_OPERATION = ("operation", "calls", "answered/s", "p50 / p95 / p99", "errors")
 _COST = ("server, cores", "clients, cores", "memory, MiB")
 
 
