@@ -33,6 +33,8 @@ VOLUME /collections
 ENV SETWISE_ROOT=/collections SETWISE_HOST=0.0.0.0
 # glibc keeps what each of its heaps has freed, and makes eight of them a core unless it is told.
 ENV MALLOC_ARENA_MAX=2
+# gRPC's core would write lines of its own into the log, one for each handshake that fails. Read when Python starts.
+ENV GRPC_VERBOSITY=NONE
 EXPOSE 50051
 HEALTHCHECK --interval=10s --timeout=10s --start-period=120s --retries=3 CMD ["setwise-health"]
 CMD ["setwise", "serve"]

@@ -33,8 +33,6 @@ def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or Ctrl-C."""
     from setwise_server.settings import as_toml, given, load
 
-    # gRPC's core writes lines of its own past our log, one for each handshake that fails: strangers must not fill it.
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     # Read once, when torch and FAISS load OpenMP: threads that have done their part sleep instead of keeping a core
     # from the next call (up to 20 ms on a busy machine). Who says otherwise is heard.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")

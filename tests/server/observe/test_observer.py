@@ -125,7 +125,7 @@ def test_a_caller_who_waits_no_more_is_counted_as_he_hears_it_himself(told: tupl
     assert gate.entered.acquire(timeout=10)
     leaving.cancel()
     with pytest.raises(grpc.RpcError):
-        stubs.search.Search(request, timeout=1.0)
+        stubs.search.Search(request, timeout=3.0)
     gate.opened.set()
 
     for code in ("CANCELLED", "DEADLINE_EXCEEDED"):
